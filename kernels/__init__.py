@@ -1,0 +1,1 @@
+"""Numba kernels of fastloss, installed as ``fastloss.kernels``."""
