@@ -1,3 +1,26 @@
-"""Fused loss functions: value and gradient in one pass."""
+"""Fused loss functions, value and gradient in one pass, for NumPy and PyTorch.
+
+>>> import numpy as np, fastloss as fl
+>>> loss, grad = fl.cross_entropy.value_and_grad(np.zeros((2, 4), np.float32), np.array([1, 3]))
+>>> round(float(loss), 6)
+1.386294
+"""
+
+from fastloss._info import info
+from fastloss._threads import get_num_threads, set_num_threads
+from fastloss.binary import binary_cross_entropy, binary_cross_entropy_with_logits
+from fastloss.classification import cross_entropy, nll_loss
+from fastloss.regression import mse_loss
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "get_num_threads",
+    "info",
+    "mse_loss",
+    "nll_loss",
+    "set_num_threads",
+]

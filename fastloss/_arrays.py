@@ -1,0 +1,149 @@
+"""Array libraries behind one small interface; a library is imported only when one of its arrays arrives.
+
+A backend says how to read an array's dtype, strides and address, and how to make, convert and reshape one. Nothing
+else in fastloss asks what kind of array it has.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+#: Storage dtypes that kernels read, and the one their arithmetic runs in.
+COMPUTE = {"float32": "float32", "float64": "float64", "float16": "float32", "bfloat16": "float32"}
+ITEMSIZE = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2, "int64": 8}
+
+
+_NAMES: dict[Any, str] = {}
+
+
+class NumPyBackend:
+    """ndarrays, and whatever ``np.asarray`` makes one of."""
+
+    name = "numpy"
+    #: Kernels find the data of an ndarray themselves, given the object: see launch_cpu.NDARRAY_DATA.
+    passes_objects = True
+    address = staticmethod(id)
+
+    def convert(self, array: Any, loss: str, argument: str) -> Any:
+        """An ndarray of a plain type, in the machine's byte order; a copy only where that is needed."""
+        if type(array) is not np.ndarray:
+            if isinstance(array, np.ma.MaskedArray):
+                raise TypeError(f"{loss}: {argument} is a masked array; fill it, and give the mask as a weight of 0")
+            array = np.asarray(array)
+        if array.dtype.isnative is False:
+            array = array.astype(array.dtype.newbyteorder("="))
+        return array
+
+    def dtype_name(self, array: Any) -> str:
+        dtype = array.dtype
+        name = _NAMES.get(dtype)
+        if name is None:
+            name = _NAMES[dtype] = str(dtype.name)  # which NumPy computes anew, in a microsecond
+        return name
+
+    def is_floating(self, array: Any) -> bool:
+        return self.dtype_name(array) in COMPUTE
+
+    def is_integer(self, array: Any) -> bool:
+        return array.dtype.kind in "iu"
+
+    def dtype(self, name: str) -> Any:
+        if name == "bfloat16":
+            import ml_dtypes
+
+            return np.dtype(ml_dtypes.bfloat16)
+        return np.dtype(name)
+
+    def strides(self, array: Any) -> tuple[int, ...]:
+        """In elements; None where they are not whole."""
+        size = array.itemsize
+        if any(stride % size for stride in array.strides):
+            return ()
+        return tuple(stride // size for stride in array.strides)
+
+    def cast(self, array: Any, dtype: str) -> Any:
+        return array if self.dtype_name(array) == dtype else array.astype(self.dtype(dtype))
+
+    def labels(self, array: Any) -> Any:
+        """Class indices as contiguous int64."""
+        if array.dtype == np.uint64 and array.size and array.max() > np.uint64(np.iinfo(np.int64).max):
+            raise IndexError(f"target holds {array.max()}, which is no class")
+        return self.contiguous(array if array.dtype == np.int64 else array.astype(np.int64))
+
+    def contiguous(self, array: Any) -> Any:
+        return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+
+    def plain_strides(self, array: Any) -> Any:
+        """The array, copied if its strides are no whole number of elements."""
+        return self.contiguous(array) if array.ndim and self.strides(array) == () else array
+
+    def broadcast_to(self, array: Any, shape: tuple[int, ...]) -> Any:
+        return np.broadcast_to(array, shape)
+
+    def sum_to(self, array: Any, shape: tuple[int, ...]) -> Any:
+        """Add up what broadcasting repeated."""
+        lead = array.ndim - len(shape)
+        axes = tuple(range(lead)) + tuple(
+            lead + i for i, n in enumerate(shape) if n == 1 and array.shape[lead + i] != 1
+        )
+        wide = array.sum(axis=axes, dtype=np.float64, keepdims=True)
+        return wide.reshape(shape).astype(array.dtype)
+
+    def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
+        return np.empty(shape, self.dtype(dtype))
+
+    def scalar(self, value: float, dtype: str) -> Any:
+        """A reduced loss: 16-bit inputs give float32, whose range a sum may need."""
+        return np.float64(value) if dtype == "float64" else np.float32(value)
+
+    def writable(self, array: Any) -> bool:
+        return bool(array.flags.writeable)
+
+    def owns(self, array: Any) -> bool:
+        return isinstance(array, np.ndarray)
+
+    def max_threads(self) -> int:
+        return 1 << 30
+
+
+NUMPY = NumPyBackend()
+_torch_backend: Any = None
+
+
+def is_torch(array: Any) -> bool:
+    """Whether it is a torch tensor, without importing torch: there is none unless somebody has."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(array, torch.Tensor)
+
+
+def backend_of(array: Any) -> Any:
+    """The backend of an array."""
+    global _torch_backend
+    if type(array) is np.ndarray:
+        return NUMPY
+    if is_torch(array):
+        if _torch_backend is None:
+            from fastloss._torch import TORCH
+
+            _torch_backend = TORCH
+        return _torch_backend
+    return NUMPY
+
+
+def common_backend(loss: str, arrays: dict[str, Any]) -> Any:
+    """The one backend of all arrays that are given; TypeError for a mixture."""
+    backend, first = None, ""
+    for name, array in arrays.items():
+        if array is None:
+            continue
+        own = backend_of(array)
+        if backend is None:
+            backend, first = own, name
+        elif own is not backend:
+            raise TypeError(
+                f"{loss}: {first} is a {backend.name} array and {name} is a {own.name} array; give all of one kind"
+            )
+    return backend

@@ -1,0 +1,55 @@
+"""Checks that every loss makes, and their messages: the loss, the argument, what came, what was expected."""
+
+from __future__ import annotations
+
+from typing import Any
+
+REDUCTIONS = ("none", "mean", "sum")
+
+
+def wrong(loss: str, argument: str, got: Any, expected: str) -> str:
+    return f"{loss}: {argument} is {got}, expected {expected}"
+
+
+def check_reduction(loss: str, reduction: Any) -> None:
+    if not isinstance(reduction, str):
+        raise TypeError(wrong(loss, "reduction", repr(reduction), f"one of {', '.join(map(repr, REDUCTIONS))}"))
+    if reduction not in REDUCTIONS:
+        raise ValueError(wrong(loss, "reduction", repr(reduction), f"one of {', '.join(map(repr, REDUCTIONS))}"))
+
+
+def check_choice(loss: str, argument: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(wrong(loss, argument, repr(value), f"one of {', '.join(map(repr, choices))}"))
+
+
+def number(loss: str, argument: str, value: Any, low: float, high: float) -> float:
+    """``value`` as a float within [low, high]."""
+    if isinstance(value, bool) or not hasattr(value, "__float__"):
+        raise TypeError(wrong(loss, argument, f"of type {type(value).__name__}", "a number"))
+    result = float(value)
+    if not low <= result <= high:
+        raise ValueError(wrong(loss, argument, repr(value), f"a number in [{low:g}, {high:g}]"))
+    return result
+
+
+def integer(loss: str, argument: str, value: Any) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(wrong(loss, argument, f"of type {type(value).__name__}", "an integer"))
+    return int(value.__index__())
+
+
+def check_shape(loss: str, argument: str, got: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if tuple(got) != tuple(expected):
+        raise ValueError(f"{loss}: {argument} has shape {tuple(got)}, expected {tuple(expected)}")
+
+
+def broadcastable(got: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    if len(got) > len(shape):
+        return False
+    return all(g in (1, s) for g, s in zip(reversed(got), reversed(shape), strict=False))
+
+
+def check_broadcastable(loss: str, argument: str, got: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    if not broadcastable(tuple(got), tuple(shape)):
+        raise ValueError(f"{loss}: {argument} has shape {tuple(got)}, which does not broadcast to {tuple(shape)}")

@@ -1,0 +1,57 @@
+"""Strides: merging axes that memory merges already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def collapse(
+    shape: Sequence[int], strides: Sequence[Sequence[int]]
+) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+    """The fewest axes that describe all arrays of one shape, in the same order of elements.
+
+    Axes of length 1 go; neighbours merge where in every array the outer stride is the inner one times its length.
+
+    >>> collapse((2, 3, 4), [(12, 4, 1), (0, 0, 0)])
+    ((24,), ((1,), (0,)))
+    >>> collapse((2, 3, 4), [(12, 4, 1), (24, 4, 1)])
+    ((2, 12), ((12, 1), (24, 1)))
+    """
+    merged: list[int] = []
+    columns: list[list[int]] = [[] for _ in strides]
+    for axis, length in enumerate(shape):
+        if length == 1:
+            continue
+        if merged and all(c[-1] == s[axis] * length for c, s in zip(columns, strides, strict=True)):
+            merged[-1] *= length
+            for column, s in zip(columns, strides, strict=True):
+                column[-1] = s[axis]
+        else:
+            merged.append(length)
+            for column, s in zip(columns, strides, strict=True):
+                column.append(s[axis])
+    return tuple(merged), tuple(tuple(column) for column in columns)
+
+
+def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:
+    strides = []
+    step = 1
+    for length in reversed(shape):
+        strides.append(step)
+        step *= length
+    return tuple(reversed(strides))
+
+
+def size_of(shape: Sequence[int]) -> int:
+    size = 1
+    for length in shape:
+        size *= length
+    return size
+
+
+def span(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, int]:
+    """The lowest offset of an element and the one past the highest, in elements."""
+    if size_of(shape) == 0:
+        return 0, 0
+    steps = [(n - 1) * s for n, s in zip(shape, strides, strict=True)]
+    return sum(min(0, step) for step in steps), 1 + sum(max(0, step) for step in steps)

@@ -1,0 +1,400 @@
+"""What makes a public function a loss: ``f(...)``, ``f.value_and_grad(...)`` and ``f.grad(...)`` from one signature.
+
+A loss is a function that only sorts its arguments: which are arrays, which are options. ``@loss`` turns it into the
+three entry points. What an option means and how arrays become a plan is said by its ``Problem``.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from fastloss import _arrays
+from fastloss._plan import Operands, Output, Plan
+
+#: A call, sorted: arrays in the order of the kernels' operands, and hashable options.
+Arguments = tuple[Operands, tuple[Any, ...]]
+
+#: Plans a loss keeps; more kinds of call than that in one program are a sign of ever-changing shapes.
+MAX_PLANS = 1024
+
+ARGUMENTS_WITH_GRADIENT = ("input", "target")
+
+
+class Problem(Protocol):
+    """What the options of a call mean."""
+
+    reduction: str
+    #: Whether kernels read the upstream gradient of an unreduced loss contiguously, and in the arithmetic's dtype.
+    plain_upstream: bool
+
+    def normalise(self, backend: Any, arrays: Operands) -> Operands:
+        """The arrays checked, and in a form that kernels read."""
+
+    def build(self, backend: Any, operands: Operands, upstream: Any, flags: int, outs: tuple[Any, Any]) -> Plan | None:
+        """The plan; None asks for a contiguous input. ``outs`` are the caller's arrays for the gradients."""
+
+    def loss_shape(self, operands: Operands) -> tuple[int, ...]:
+        """The shape of the unreduced loss."""
+
+    def warning(self, operands: Operands) -> str | None:
+        """What to warn of at every call."""
+
+
+class Target(NamedTuple):
+    """How one gradient gets to the caller."""
+
+    index: int  # of the argument: 0 input, 1 target
+    output: Output
+    direct: bool  # the caller's array is written by the kernel itself
+    finished: bool  # the kernel's array is what the caller gets
+
+
+class Prepared:
+    """A plan, and what stands between the caller's arrays and its operands."""
+
+    def __init__(
+        self,
+        spec: Loss,
+        backend: Any,
+        arrays: Operands,
+        options: tuple[Any, ...],
+        flags: int,
+        wrt: tuple[str, ...] = (),
+        outs: tuple[Any, ...] = (),
+        grad_output: Any = None,
+    ) -> None:
+        self.name = spec.name
+        self.backend = backend
+        self.problem = problem = spec.problem(*options)
+        self.tidy = False
+        operands = problem.normalise(backend, arrays)
+        self.dtype = backend.dtype_name(operands[0])
+        if grad_output is not None:
+            if problem.reduction != "none" and tuple(grad_output.shape) != ():
+                raise ValueError(f"{self.name}: grad_output is given, which needs reduction='none'")
+            shape = problem.loss_shape(operands) if problem.reduction == "none" else ()
+            if tuple(grad_output.shape) != shape:
+                raise ValueError(
+                    f"{self.name}: grad_output has shape {tuple(grad_output.shape)}, expected {shape}, that of the loss"
+                )
+            if not backend.is_floating(grad_output):
+                raise TypeError(
+                    f"{self.name}: grad_output has dtype {backend.dtype_name(grad_output)}, expected a floating one"
+                )
+        upstream = self.upstream(grad_output)
+        by_name = dict(zip(wrt, outs, strict=False))
+        given = (by_name.get("input"), by_name.get("target"))
+        for name, out in by_name.items():
+            if out is not None:
+                self._check_out(out, arrays[ARGUMENTS_WITH_GRADIENT.index(name)], name)
+        plan = problem.build(backend, operands, upstream, flags, given)
+        if plan is None:  # memory too scattered for the kernels: copy the input (and soft targets)
+            self.tidy = True
+            operands = self._tidied(operands)
+            plan = problem.build(backend, operands, upstream, flags, given)
+        assert plan is not None
+        self.plan: Plan = plan
+        self.direct = all(a is b for a, b in zip(operands, arrays, strict=True))
+        self.message = problem.warning(operands)
+        self.targets = tuple(self._target(name, arrays, given) for name in wrt)
+
+    def _target(self, name: str, arrays: Operands, given: tuple[Any, Any]) -> Target:
+        index = ARGUMENTS_WITH_GRADIENT.index(name)
+        output = self.plan.grads[index]
+        assert output is not None
+        out, original = given[index], arrays[index]
+        return Target(
+            index,
+            output,
+            out is not None and output.fits(self.backend, out),
+            tuple(original.shape) == output.shape and self.grad_dtype(original) == output.dtype,
+        )
+
+    def grad_dtype(self, original: Any) -> str:
+        """That of the argument, or of the computation where the argument is of integers."""
+        dtype = self.backend.dtype_name(original)
+        return dtype if dtype in _arrays.COMPUTE else self.dtype
+
+    def _check_out(self, out: Any, original: Any, name: str) -> None:
+        backend = self.backend
+        if not backend.owns(out):
+            raise TypeError(f"{self.name}: out is of type {type(out).__name__}, expected a {backend.name} array")
+        if tuple(out.shape) != tuple(original.shape):
+            raise ValueError(
+                f"{self.name}: out has shape {tuple(out.shape)}, expected {tuple(original.shape)}, that of {name}"
+            )
+        expected = self.grad_dtype(original)
+        if backend.dtype_name(out) != expected:
+            raise TypeError(f"{self.name}: out has dtype {backend.dtype_name(out)}, expected {expected}")
+
+    def _tidied(self, operands: Operands) -> Operands:
+        x, t, *rest = operands
+        return (self.backend.contiguous(x), self.backend.contiguous(t), *rest)  # type: ignore[return-value]
+
+    def operands(self, arrays: Operands) -> Operands:
+        """The arrays of a call as the kernel takes them."""
+        if self.message is not None:
+            warnings.warn(self.message, UserWarning, stacklevel=4)
+        if self.direct:
+            return arrays
+        operands = self.problem.normalise(self.backend, arrays)
+        return self._tidied(operands) if self.tidy else operands
+
+    def upstream(self, grad_output: Any) -> Any:
+        """The upstream gradient as the kernel reads it."""
+        if grad_output is None:
+            return None
+        backend = self.backend
+        if self.problem.plain_upstream:
+            return backend.contiguous(backend.cast(grad_output, _arrays.COMPUTE[self.dtype]))
+        return backend.plain_strides(backend.cast(grad_output, self.dtype))
+
+    def value(self, arrays: Operands) -> Any:
+        plan = self.plan
+        if plan.losses is None:
+            return self.backend.scalar(plan.run(self.operands(arrays))[0], self.dtype)
+        losses = plan.losses.make(self.backend)
+        plan.run(self.operands(arrays), None, losses)
+        return self.backend.cast(losses, self.dtype)
+
+    def value_and_grads(self, arrays: Operands, outs: tuple[Any, ...], grad_output: Any) -> tuple[Any, tuple[Any, ...]]:
+        plan, backend = self.plan, self.backend
+        losses = None if plan.losses is None else plan.losses.make(backend)
+        written: list[Any] = [None, None]
+        for (index, output, direct, _), out in zip(self.targets, outs, strict=True):
+            if out is not None and not backend.writable(out):
+                raise ValueError(f"{self.name}: out is read-only")
+            written[index] = out if direct else output.make(backend)
+        value, _ = plan.run(self.operands(arrays), self.upstream(grad_output), losses, written[0], written[1], None)
+        grads = []
+        for target, out in zip(self.targets, outs, strict=True):
+            grad = written[target.index]
+            if not target.direct:
+                grad = self.finished(target, grad, arrays[target.index])
+                if out is not None:
+                    out[...] = grad
+                    grad = out
+            grads.append(grad)
+        if losses is None:
+            return backend.scalar(value, self.dtype), tuple(grads)
+        return backend.cast(losses, self.dtype), tuple(grads)
+
+    def finished(self, target: Target, grad: Any, original: Any) -> Any:
+        """From the shape and dtype of the computation to those of the argument."""
+        if target.finished:
+            return grad
+        if tuple(grad.shape) != tuple(original.shape):
+            grad = self.backend.sum_to(grad, tuple(original.shape))
+        return self.backend.cast(grad, self.grad_dtype(original))
+
+
+class Loss:
+    """The engine of one loss."""
+
+    def __init__(
+        self,
+        name: str,
+        problem: Callable[..., Problem],
+        differentiable: tuple[str, ...],
+        default: tuple[str, ...],
+        refused: dict[str, str],
+        names: tuple[str, ...],
+    ) -> None:
+        self.name = name
+        self.problem = problem
+        self.differentiable = differentiable
+        self.default = default
+        self.refused = refused
+        self.names = names
+        self.plans: dict[Any, Prepared] = {}
+
+    def remember(self, key: Any, prepared: Prepared) -> Prepared:
+        if len(self.plans) >= MAX_PLANS:
+            self.plans.clear()
+        self.plans[key] = prepared
+        return prepared
+
+    def flags(self, kind: str, wrt: tuple[str, ...] = ()) -> int:
+        """What a kernel is to do: "value" (with gradients by ``wrt``), "forward" or "backward" of autograd."""
+        from fastloss.kernels import launch_cpu as launch
+
+        flags = {"value": launch.VALUE, "forward": launch.VALUE | launch.STATS, "backward": launch.STATS}[kind]
+        return flags | (launch.GRAD if "input" in wrt else 0) | (launch.GRAD_TARGET if "target" in wrt else 0)
+
+    def value(self, arrays: Operands, options: tuple[Any, ...]) -> Any:
+        if arrays[0].__class__ is not np.ndarray:
+            return self._other_value(arrays, options)
+        try:
+            key = (tuple(_signature(arrays)), options)
+            found = self.plans.get(key)
+        except (AttributeError, TypeError):  # another kind of array among them, or an option that is no plain value
+            return self._other_value(arrays, options)
+        if found is None:
+            found = self.remember(
+                key, Prepared(self, _arrays.NUMPY, self.converted(_arrays.NUMPY, arrays), options, self.flags("value"))
+            )
+        return found.value(arrays)
+
+    def _other_value(self, arrays: Operands, options: tuple[Any, ...]) -> Any:
+        backend = _arrays.common_backend(self.name, dict(zip(self.names, arrays, strict=True)))
+        if backend is not _arrays.NUMPY:
+            return backend.value(self, arrays, options)
+        arrays = self.converted(backend, arrays)
+        return Prepared(self, backend, arrays, options, self.flags("value")).value(arrays)
+
+    def value_and_grad(
+        self, arrays: Operands, options: tuple[Any, ...], wrt: Any, out: Any, grad_output: Any
+    ) -> tuple[Any, Any]:
+        names, single, outs = self.check_wrt(wrt, out)
+        if arrays[0].__class__ is np.ndarray:
+            try:
+                key = (tuple(_signature(arrays)), options, names, tuple(_signature((*outs, grad_output))))
+                found = self.plans.get(key)
+            except (AttributeError, TypeError):
+                found = key = None
+        else:
+            found = key = None
+        if found is None:
+            given = dict(zip(self.names, arrays, strict=True))
+            backend = _arrays.common_backend(self.name, {**given, "grad_output": grad_output})
+            if backend is not _arrays.NUMPY:
+                result: tuple[Any, Any] = backend.value_and_grad(
+                    self, arrays, options, names, single, outs, grad_output
+                )
+                return result
+            arrays = self.converted(backend, arrays)
+            if grad_output is not None:
+                grad_output = backend.convert(grad_output, self.name, "grad_output")
+            found = Prepared(self, backend, arrays, options, self.flags("value", names), names, outs, grad_output)
+            if key is not None:
+                self.remember(key, found)
+        value, grads = found.value_and_grads(arrays, outs, grad_output)
+        return value, grads[0] if single else grads
+
+    def converted(self, backend: Any, arrays: Operands) -> Operands:
+        """All of them arrays of the backend."""
+        return tuple(  # type: ignore[return-value]
+            None if array is None else backend.convert(array, self.name, name)
+            for name, array in zip(self.names, arrays, strict=True)
+        )
+
+    def check_wrt(self, wrt: Any, out: Any) -> tuple[tuple[str, ...], bool, tuple[Any, ...]]:
+        """The names to differentiate by, whether the caller wants one array, and the arrays to write."""
+        if wrt is None:
+            names = self.default
+            single = len(names) == 1
+        else:
+            single = isinstance(wrt, str)
+            names = (wrt,) if single else tuple(wrt)
+            for name in names:
+                if name in self.refused:
+                    raise self.refusal(name)
+                if name not in self.differentiable:
+                    raise ValueError(f"{self.name}: wrt is {wrt!r}, expected names among {self.differentiable}")
+            if len(set(names)) != len(names) or not names:
+                raise ValueError(f"{self.name}: wrt is {wrt!r}, expected one or more distinct names")
+        if out is None:
+            return names, single, (None,) * len(names)
+        outs = (out,) if single else tuple(out)
+        if len(outs) != len(names):
+            raise ValueError(f"{self.name}: out has {len(outs)} arrays, expected {len(names)}, for {names}")
+        return names, single, outs
+
+    def refusal(self, name: str) -> NotImplementedError:
+        return NotImplementedError(f"{self.name}: no gradient with respect to {name}: {self.refused[name]}")
+
+
+def _signature(arrays: tuple[Any, ...]) -> list[Any]:
+    # What the plan of a call depends on, besides options. A plain loop: this is the hot path of small calls.
+    signature = []
+    for array in arrays:
+        if array is None:
+            signature.append(None)
+        else:
+            signature += (array.__class__, array.shape, array.strides, array.dtype)
+    return signature
+
+
+def loss(
+    problem: Callable[..., Problem],
+    *,
+    differentiable: tuple[str, ...] = ("input",),
+    default: tuple[str, ...] = ("input",),
+    refused: dict[str, str] | None = None,
+    names: tuple[str, ...] = ("input", "target", "", "weight", "sample_weight"),
+) -> Callable[[Callable[..., Arguments]], Any]:
+    """Make a loss of a function that sorts its arguments.
+
+    ``problem`` gives the options their meaning; ``differentiable`` names the arguments that have a gradient,
+    ``default`` those that ``value_and_grad`` gives unasked, ``refused`` says of others why they have none.
+    """
+
+    def decorate(bind: Callable[..., Arguments]) -> Any:
+        spec = Loss(bind.__name__, problem, differentiable, default, refused or {}, names)
+        run, run_with_grad = spec.value, spec.value_and_grad
+
+        @functools.wraps(bind)
+        def value(*args: Any, **kwargs: Any) -> Any:
+            try:
+                arrays, options = bind(*args, **kwargs)
+            except TypeError as error:
+                raise explained(bind.__name__, error, kwargs) from None
+            return run(arrays, options)
+
+        def value_and_grad(
+            *args: Any, wrt: Any = None, out: Any = None, grad_output: Any = None, **kwargs: Any
+        ) -> tuple[Any, Any]:
+            try:
+                arrays, options = bind(*args, **kwargs)
+            except TypeError as error:
+                raise explained(bind.__name__, error, kwargs) from None
+            return run_with_grad(arrays, options, wrt, out, grad_output)
+
+        def grad(*args: Any, **kwargs: Any) -> Any:
+            return value_and_grad(*args, **kwargs)[1]
+
+        signature = inspect.signature(bind)
+        extra = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None)
+            for name in ("wrt", "out", "grad_output")
+        ]
+        longer = signature.replace(parameters=[*signature.parameters.values(), *extra])
+        for function, text in ((value_and_grad, "The value and its gradient in one pass"), (grad, "The gradient")):
+            function.__qualname__ = f"{bind.__name__}.{function.__name__}"
+            function.__module__ = bind.__module__
+            function.__doc__ = f"{text}: see :func:`{bind.__name__}`.\n\n{_GRADIENT_ARGUMENTS}"
+            function.__signature__ = longer  # type: ignore[attr-defined]
+        value.value_and_grad = value_and_grad  # type: ignore[attr-defined]
+        value.grad = grad  # type: ignore[attr-defined]
+        value.spec = spec  # type: ignore[attr-defined]
+        return value
+
+    return decorate
+
+
+def explained(name: str, error: TypeError, kwargs: dict[str, Any]) -> TypeError:
+    """A TypeError about the arguments that helps those who come from older PyTorch code."""
+    old = [argument for argument in ("size_average", "reduce") if argument in kwargs]
+    if old:
+        return TypeError(f"{name}: {old[0]} is not supported; use reduction='none', 'mean' or 'sum'")
+    if "positional argument" in str(error):
+        return TypeError(f"{error}; what follows size_average in PyTorch's order is keyword-only here")
+    return error
+
+
+_GRADIENT_ARGUMENTS = """\
+Beside the arguments of the loss:
+
+- ``wrt``: the name, or a tuple of the names, of the arguments to differentiate by. A name gives one array, a tuple
+  gives a tuple in its order.
+- ``out``: an array (a tuple for several) of the shape and dtype of the gradient, written and returned instead of a
+  new one. It must not share memory with an input.
+- ``grad_output``: with ``reduction="none"``, what the gradient is multiplied by, of the shape of the loss; ones if
+  absent.
+"""

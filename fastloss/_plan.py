@@ -1,0 +1,164 @@
+"""Plans: what all calls with arrays of the same shapes, strides, dtypes and options have in common.
+
+Everything that depends on those alone (checks, layout, choice of kernel, block size) is done once and kept, so that a
+call in a training loop costs a dictionary look-up, the addresses of its arrays and one launch: about 2 us in all.
+What depends on the data is checked by the kernel in its one pass.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastloss import _threads
+from fastloss._layout import contiguous_strides, span
+
+#: Input, target, third operand, weight, sample weight: the order of the kernels' addresses. None where absent.
+Operands = tuple[Any, Any, Any, Any, Any]
+
+#: Elements a block of work has at most, about: 128 KB of float32, which stays in the second-level cache.
+BLOCK_ELEMENTS = 32768
+#: Work below this many nanoseconds of one core runs serially: waking a worker takes about 10 us.
+SERIAL_NANOSECONDS = 30_000
+
+
+class Output(NamedTuple):
+    """An array that a kernel writes densely, its axes in the order ``axes`` of the array that the user sees."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    axes: tuple[int, ...] | None = None  # None: C order
+    own_strides: tuple[int, ...] | None = None  # the caller's own array has these
+
+    def make(self, backend: Any) -> Any:
+        if self.axes is None:
+            return backend.empty(self.shape, self.dtype)
+        dense = backend.empty(tuple(self.shape[axis] for axis in self.axes), self.dtype)
+        inverse = tuple(sorted(range(len(self.axes)), key=self.axes.__getitem__))
+        return dense.transpose(inverse) if backend.name == "numpy" else dense.permute(inverse)
+
+    def fits(self, backend: Any, array: Any) -> bool:
+        """Whether a kernel can write this array itself."""
+        return (
+            tuple(array.shape) == self.shape
+            and backend.dtype_name(array) == self.dtype
+            and backend.strides(array) == self.strides()
+        )
+
+    def strides(self) -> tuple[int, ...]:
+        if self.own_strides is not None:
+            return self.own_strides
+        if self.axes is None:
+            return contiguous_strides(self.shape)
+        dense = contiguous_strides([self.shape[axis] for axis in self.axes])
+        strides = [0] * len(self.axes)
+        for axis, stride in zip(self.axes, dense, strict=True):
+            strides[axis] = stride
+        return tuple(strides)
+
+
+def extents(backend: Any, arrays: list[Any]) -> Any:
+    """The bytes that each of the ten arrays of a launch spans, relative to its address."""
+    table = np.zeros(20, np.int64)
+    for i, array in enumerate(arrays):
+        if array is not None:
+            low, high = span(tuple(array.shape), backend.strides(array))
+            size = array.itemsize if isinstance(array, np.ndarray) else array.element_size()
+            table[2 * i : 2 * i + 2] = low * size, high * size
+    return table
+
+
+def bits(value: float) -> int:
+    """The float64 as a plan's slot holds it."""
+    return int(struct.unpack("<q", struct.pack("<d", value))[0])
+
+
+class Plan:
+    """A launch in waiting."""
+
+    def __init__(
+        self,
+        *,
+        loss: str,
+        backend: Any,
+        kernel: Any,
+        items: int,
+        block: int,
+        nanoseconds: float,
+        flags: int,
+        denominator: float,
+        parameters: dict[int, int | float],
+        losses: Output | None,
+        grads: tuple[Output | None, Output | None],
+        statistics: Output | None,
+        bad: Callable[[Any, int], Exception],
+        extents: Any = None,
+        keep: Any = None,
+    ) -> None:
+        from fastloss.kernels import launch_cpu as launch
+
+        self.loss = loss
+        self.backend = backend
+        self.launch = launch.launch
+        template = np.zeros(launch.SLOTS, np.int64)
+        template[launch.FUNCTION] = kernel.address
+        template[launch.ITEMS] = items
+        template[launch.BLOCK] = block
+        template[launch.FLAGS] = flags | (launch.OBJECTS if backend.passes_objects else 0)
+        template[launch.DENOMINATOR] = bits(denominator)
+        for slot, value in parameters.items():
+            template[slot] = bits(value) if isinstance(value, float) else value
+        if extents is not None:
+            template[launch.EXTENTS] = extents.ctypes.data
+        self.address = template.ctypes.data
+        self.keep = (template, kernel, extents, keep)  # what the addresses point to
+        self.parallel = nanoseconds >= SERIAL_NANOSECONDS and items > block
+        self.losses = losses
+        self.grads = grads
+        self.statistics = statistics
+        self.bad = bad
+
+    def run(
+        self,
+        operands: Operands,
+        upstream: Any = None,
+        losses: Any = None,
+        grad: Any = None,
+        target_grad: Any = None,
+        statistics: Any = None,
+        scale: float = 1.0,
+    ) -> tuple[float, float]:
+        """Launch; the reduced value and the denominator of the mean."""
+        address = self.backend.address
+        pool, threads = 0, 1
+        if self.parallel:
+            threads = min(_threads.get_num_threads(), self.backend.max_threads())
+            if threads > 1:
+                pool = _threads.pool(threads)
+        x, t, third, weight, sample_weight = operands
+        value, denominator, bad = self.launch(
+            self.address,
+            pool,
+            threads,
+            scale,
+            address(x),
+            address(t),
+            0 if third is None else address(third),
+            0 if weight is None else address(weight),
+            0 if sample_weight is None else address(sample_weight),
+            0 if upstream is None else address(upstream),
+            0 if losses is None else address(losses),
+            0 if grad is None else address(grad),
+            0 if target_grad is None else address(target_grad),
+            0 if statistics is None else address(statistics),
+        )
+        if bad != -1:
+            if bad >= 0:
+                raise self.bad(operands, bad)
+            raise ValueError(
+                f"{self.loss}: out shares memory with an input or another output; inputs are never written"
+            )
+        return value, denominator

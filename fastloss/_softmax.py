@@ -1,0 +1,223 @@
+"""From arrays to a plan, for losses over a class axis: cross_entropy and nll_loss."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastloss import _errors
+from fastloss._arrays import COMPUTE, ITEMSIZE
+from fastloss._layout import collapse, size_of
+from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Plan, extents
+
+#: Rows with at most so many classes are worked on in lanes (measured: the two meet at about 100 classes).
+MAX_CLASSES_IN_LANES = 64
+LANE_TILE_BYTES = 32768  # of one transposed tile: in the first-level cache
+PLANE_TILE_BYTES = 262144  # of one tile of planes, where narrow tiles would read memory in short pieces
+
+
+class Geometry(NamedTuple):
+    """Positions and classes of an array: strides in elements over (outer, inner) positions and classes."""
+
+    outer: int
+    inner: int
+    strides: tuple[tuple[int, int, int], ...]  # for each array: outer, inner, class
+
+
+def class_axis(loss: str, shape: tuple[int, ...], axis: int | None) -> int:
+    if len(shape) == 0:
+        raise ValueError(f"{loss}: input has shape (), expected (C), (N, C) or (N, C, d1, ...)")
+    if axis is None:
+        return 1 if len(shape) > 1 else 0
+    if not -len(shape) <= axis < len(shape):
+        raise ValueError(f"{loss}: axis is {axis}, out of range for input of shape {shape}")
+    return axis % len(shape)
+
+
+def geometry(shape: tuple[int, ...], axis: int, strides: list[tuple[int, ...]]) -> Geometry | None:
+    """Two axes of positions for all arrays; None where memory needs more."""
+    others = [i for i in range(len(shape)) if i != axis]
+    merged, columns = collapse([shape[i] for i in others], [[s[i] for i in others] for s in strides])
+    if len(merged) > 2:
+        return None
+    lengths = (1,) * (2 - len(merged)) + merged
+    padded = [(0,) * (2 - len(merged)) + column for column in columns]
+    return Geometry(lengths[0], lengths[1], tuple((c[0], c[1], s[axis]) for c, s in zip(padded, strides, strict=True)))
+
+
+def normalise(
+    loss: str, backend: Any, arrays: Operands, *, axis: int | None, probabilities_allowed: bool = True
+) -> Operands:
+    """Check and convert: contiguous int64 labels or probabilities of the input's dtype, weights for the arithmetic."""
+    x, t, _, weight, sample_weight = (
+        None if array is None else backend.convert(array, loss, name)
+        for name, array in zip(("input", "target", "", "weight", "sample_weight"), arrays, strict=True)
+    )
+    dtype = backend.dtype_name(x)
+    if dtype not in COMPUTE:
+        raise TypeError(f"{loss}: input has dtype {dtype}, expected float16, bfloat16, float32 or float64")
+    compute = COMPUTE[dtype]
+    shape = tuple(x.shape)
+    axis = class_axis(loss, shape, axis)
+    classes = shape[axis]
+    if classes == 0:
+        raise ValueError(f"{loss}: input has shape {shape}: no classes along axis {axis}")
+    positions = shape[:axis] + shape[axis + 1 :]
+    x = backend.plain_strides(x)
+    if backend.is_floating(t) and probabilities_allowed:
+        _errors.check_shape(loss, "target (class probabilities)", t.shape, shape)
+        t = backend.plain_strides(backend.cast(t, dtype))
+    elif backend.is_integer(t):
+        if tuple(t.shape) != positions:
+            raise ValueError(
+                f"{loss}: target (class indices) has shape {tuple(t.shape)}, expected {positions} for input of shape "
+                f"{shape} with classes along axis {axis}"
+            )
+        t = backend.labels(t)
+    else:
+        expected = "an integer dtype (class indices)"
+        if probabilities_allowed:
+            expected += " or a floating one (class probabilities)"
+        raise TypeError(f"{loss}: target has dtype {backend.dtype_name(t)}, expected {expected}")
+    if weight is not None:
+        if not backend.is_floating(weight):
+            raise TypeError(f"{loss}: weight has dtype {backend.dtype_name(weight)}, expected a floating one")
+        _errors.check_shape(loss, "weight", weight.shape, (classes,))
+        weight = backend.contiguous(backend.cast(weight, compute))
+    if sample_weight is not None:
+        _errors.check_broadcastable(loss, "sample_weight", tuple(sample_weight.shape), positions)
+        sample_weight = backend.contiguous(backend.cast(backend.broadcast_to(sample_weight, positions), compute))
+    return x, t, None, weight, sample_weight
+
+
+def build(
+    loss: str,
+    backend: Any,
+    operands: Operands,
+    upstream: Any,
+    flags: int,
+    outs: tuple[Any, Any],
+    *,
+    axis: int | None,
+    reduction: str,
+    ignore_index: int,
+    label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+    empty: str = "nan",
+    log_probabilities: bool = False,
+) -> Plan | None:
+    """The plan; None where the input's memory needs more than two axes of positions (copy it and ask again)."""
+    from fastloss.kernels import build_cpu
+    from fastloss.kernels import classification_cpu as kernels
+    from fastloss.kernels import launch_cpu as launch
+
+    x, t, _, weight, sample_weight = operands
+    dtype = backend.dtype_name(x)
+    compute = COMPUTE[dtype]
+    shape = tuple(x.shape)
+    axis = class_axis(loss, shape, axis)
+    classes = shape[axis]
+    positions = shape[:axis] + shape[axis + 1 :]
+    items = size_of(positions)
+    indices = not backend.is_floating(t)
+
+    # The gradient has the input's layout where that is dense, else C order.
+    x_strides = backend.strides(x)
+    order = tuple(sorted(range(len(shape)), key=lambda i: -abs(x_strides[i])))
+    like_input = Output(shape, dtype, None if order == tuple(range(len(shape))) else order)
+    read = [x_strides] if indices else [x_strides, backend.strides(t)]
+    place = None
+    # The caller's own arrays are written in place where their strides allow it.
+    for outputs in (
+        tuple(Output(shape, dtype, None, backend.strides(out)) if out is not None else like_input for out in outs),
+        (like_input, like_input),
+        (Output(shape, dtype), Output(shape, dtype)),
+    ):
+        place = geometry(shape, axis, [*read, *(output.strides() for output in outputs)])
+        if place is not None:
+            break
+    if place is None:
+        return None
+    own, own_grad, target_grad = place.strides[0], place.strides[-2], place.strides[-1]
+    target = (0, 0, 0) if indices else place.strides[1]
+
+    full = weight is not None or label_smoothing != 0.0 or z_loss != 0.0 or softcap is not None
+    size = ITEMSIZE[compute]
+    tiles = 1 if indices else 2
+    lanes = 0
+    if log_probabilities:
+        kernel = build_cpu.kernel(kernels.nll, dtype)
+        block = max(1, BLOCK_ELEMENTS // (classes if flags & launch.GRAD else 64))
+        cost = classes * 0.05 if flags & launch.GRAD else 5.0
+    else:
+        in_lanes = classes <= MAX_CLASSES_IN_LANES if own[2] == 1 else place.inner >= 16 and own[1] == 1
+        if in_lanes:
+            budget = LANE_TILE_BYTES if own[2] == 1 else PLANE_TILE_BYTES
+            lanes = max(16, min(kernels.MAX_LANES, budget // (size * classes * tiles) // 16 * 16))
+        kernel = build_cpu.kernel(
+            kernels.cross_entropy_lanes if in_lanes else kernels.cross_entropy_rows,
+            dtype,
+            INDEX=indices,
+            FULL=full,
+            SOFTCAP_ON=softcap is not None,
+        )
+        block = max(1, BLOCK_ELEMENTS // classes)
+        if in_lanes:
+            block = -(-block // lanes) * lanes
+        cost = 0.3 * classes + 5.0
+
+    if reduction == "mean":
+        flags |= launch.MEAN | (launch.EMPTY_ZERO if empty == "zero" else 0)
+        if indices or sample_weight is not None:
+            flags |= launch.FIND_DENOMINATOR
+    smoothing = label_smoothing / classes
+    parameters: dict[int, int | float] = {
+        kernels.CLASSES: classes,
+        kernels.INNER: max(1, place.inner),
+        kernels.OUTER_STRIDE: own[0],
+        kernels.INNER_STRIDE: own[1],
+        kernels.CLASS_STRIDE: own[2],
+        kernels.GRAD_OUTER_STRIDE: own_grad[0],
+        kernels.GRAD_INNER_STRIDE: own_grad[1],
+        kernels.GRAD_CLASS_STRIDE: own_grad[2],
+        kernels.TARGET_OUTER_STRIDE: target[0],
+        kernels.TARGET_INNER_STRIDE: target[1],
+        kernels.TARGET_CLASS_STRIDE: target[2],
+        kernels.TARGET_GRAD_OUTER_STRIDE: target_grad[0],
+        kernels.TARGET_GRAD_INNER_STRIDE: target_grad[1],
+        kernels.TARGET_GRAD_CLASS_STRIDE: target_grad[2],
+        kernels.UPSTREAM_STRIDE: int(reduction == "none"),
+        kernels.IGNORE_INDEX: ignore_index,
+        kernels.LANES: lanes,
+        kernels.KEPT: 1.0 - label_smoothing,
+        kernels.SMOOTHING: smoothing,
+        kernels.Z_LOSS: float(z_loss),
+        kernels.SOFTCAP: 1.0 if softcap is None else float(softcap),
+    }
+
+    def bad(operands: Operands, item: int) -> Exception:
+        label = int(operands[1].reshape(-1)[item])
+        where = tuple(int(i) for i in np.unravel_index(item, positions)) if positions else ()
+        return IndexError(
+            f"{loss}: target{list(where) if where else ''} is {label}, expected a class in [0, {classes})"
+            f" or ignore_index ({ignore_index})"
+        )
+
+    return Plan(
+        loss=loss,
+        backend=backend,
+        kernel=kernel,
+        items=items,
+        block=block,
+        nanoseconds=items * cost * (2 if dtype == "float64" else 1),
+        flags=flags,
+        denominator=float(items),
+        parameters=parameters,
+        losses=Output(positions, compute) if reduction == "none" else None,
+        grads=(outputs[0] if flags & launch.GRAD else None, outputs[1] if flags & launch.GRAD_TARGET else None),
+        statistics=Output((items, 2), compute) if flags & launch.STATS else None,
+        bad=bad,
+        extents=extents(backend, [*operands, None, None, *outs, None]) if any(o is not None for o in outs) else None,
+    )

@@ -1,0 +1,203 @@
+"""How many threads, and the pool they live in. Nothing of Numba's, torch's or BLAS's settings is touched."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import math
+import os
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+
+_requested: int | None = None
+_pool: _Pool | None = None
+_pool_lock = threading.Lock()
+
+
+def available_cpus() -> int:
+    """The processors this process may use: its affinity, and the quota of its control group."""
+    try:
+        cpus = len(os.sched_getaffinity(0))
+    except AttributeError:
+        cpus = os.cpu_count() or 1
+    return max(1, min(cpus, _quota()))
+
+
+def _quota() -> int:
+    # "max 100000" or "150000 100000": microseconds of processor time per period, in version 2 and 1 of cgroups.
+    try:
+        with open("/sys/fs/cgroup/cpu.max") as file:
+            quota, period = file.read().split()
+        return math.ceil(int(quota) / int(period))
+    except (OSError, ValueError):
+        pass
+    try:
+        with open("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") as file:
+            quota_us = int(file.read())
+        with open("/sys/fs/cgroup/cpu/cpu.cfs_period_us") as file:
+            period_us = int(file.read())
+        if quota_us > 0:
+            return math.ceil(quota_us / period_us)
+    except (OSError, ValueError):
+        pass
+    return 1 << 30
+
+
+def set_num_threads(n: int) -> None:
+    """Use at most ``n`` threads in every later call, from any thread. Results do not depend on it, bit for bit.
+
+    Without it the environment variable ``FASTLOSS_NUM_THREADS`` counts, and without that one, all processors this
+    process may use. Calls with torch tensors also stay within ``torch.get_num_threads()``.
+
+    Raises ValueError for ``n < 1``, TypeError for what is not an integer.
+
+    >>> import fastloss as fl
+    >>> fl.set_num_threads(1)
+    >>> fl.get_num_threads()
+    1
+    """
+    global _requested
+    if isinstance(n, bool) or not hasattr(n, "__index__"):
+        raise TypeError(f"set_num_threads: n must be an integer, got {type(n).__name__}")
+    n = n.__index__()
+    if n < 1:
+        raise ValueError(f"set_num_threads: n must be at least 1, got {n}")
+    _requested = n
+
+
+def get_num_threads() -> int:
+    """The number of threads a call may use: see :func:`set_num_threads`."""
+    global _requested
+    if _requested is None:
+        text = os.environ.get("FASTLOSS_NUM_THREADS")
+        if text is None:
+            _requested = available_cpus()
+        else:
+            try:
+                _requested = max(1, int(text))
+            except ValueError:
+                raise ValueError(f"FASTLOSS_NUM_THREADS must be an integer, got {text!r}") from None
+    return _requested
+
+
+def pool(threads: int) -> int:
+    """The address of the state of a pool with at least ``threads - 1`` workers (the caller is the last hand)."""
+    current = _pool
+    if current is None or current.workers < threads - 1:
+        current = _grow(threads - 1)
+    return current.address
+
+
+def _grow(workers: int) -> _Pool:
+    global _pool
+    with _pool_lock:
+        if _pool is None:
+            _pool = _Pool()
+        _pool.add(workers)
+        return _pool
+
+
+class _Pool:
+    """Parked threads, woken through a condition variable of the C library: no GIL is needed to start them."""
+
+    def __init__(self) -> None:
+        from fastloss.kernels import launch_cpu
+
+        self._kernels = launch_cpu
+        self._state = np.zeros(launch_cpu.POOL_SLOTS + 8, np.int64)
+        # The hot slots must not share cache lines: start on one.
+        skip = -self._state.ctypes.data % 64 // 8
+        state = self._state[skip : skip + launch_cpu.POOL_SLOTS]
+        self.address = state.ctypes.data
+        self._threads: list[threading.Thread] = []
+        self._native = self._prepare(state)
+
+    def _prepare(self, state: Any) -> bool:
+        try:
+            libc = ctypes.CDLL(None)
+            # Generously sized: 40 and 48 bytes with glibc, 64 and 48 on macOS.
+            self._mutex, self._condition = np.zeros(32, np.int64), np.zeros(32, np.int64)
+            mutex, condition = self._mutex.ctypes.data, self._condition.ctypes.data
+            if libc.pthread_mutex_init(ctypes.c_void_p(mutex), None):
+                return False
+            if libc.pthread_cond_init(ctypes.c_void_p(condition), None):
+                return False
+            functions = {
+                self._kernels.MUTEX_LOCK: libc.pthread_mutex_lock,
+                self._kernels.MUTEX_UNLOCK: libc.pthread_mutex_unlock,
+                self._kernels.CONDITION_WAIT: libc.pthread_cond_wait,
+                self._kernels.CONDITION_BROADCAST: libc.pthread_cond_broadcast,
+                self._kernels.YIELD: libc.sched_yield,
+            }
+        except (OSError, AttributeError, TypeError):  # no POSIX threads here
+            return False
+        state[self._kernels.MUTEX], state[self._kernels.CONDITION] = mutex, condition
+        for slot, function in functions.items():
+            state[slot] = ctypes.cast(function, ctypes.c_void_p).value
+        return True
+
+    @property
+    def workers(self) -> int:
+        return len(self._threads) if self._native else 1 << 30
+
+    def add(self, workers: int) -> None:
+        while self._native and len(self._threads) < workers:
+            thread = threading.Thread(
+                target=self._kernels.worker, args=(self.address,), name=f"fastloss-{len(self._threads)}", daemon=True
+            )
+            thread.start()
+            self._threads.append(thread)
+
+    def close(self) -> None:
+        self._kernels.close(self.address)
+        for thread in self._threads:
+            thread.join(timeout=1.0)
+
+
+def _close() -> None:
+    # A worker must not run compiled code while the interpreter takes that code down.
+    if _pool is not None:
+        _pool.close()
+
+
+_held: Any = None  # the compile lock, from before a fork until after it
+
+
+def _before_fork() -> None:
+    # No child may inherit a pool or a compilation half made.
+    global _held
+    _pool_lock.acquire()
+    build = sys.modules.get("fastloss.kernels.build_cpu")
+    if build is not None:
+        build.COMPILE_LOCK.acquire()
+        _held = build.COMPILE_LOCK
+
+
+def _after_fork() -> None:
+    global _held
+    if _held is not None:
+        _held.release()
+        _held = None
+    _pool_lock.release()
+
+
+def _after_fork_in_child() -> None:
+    # Threads do not survive a fork, and the state may be that of a job in progress: begin with a new pool.
+    global _pool
+    _pool = None
+    _after_fork()
+
+
+def description() -> str:
+    """The threads in words, for ``info``."""
+    if _pool is None:
+        return "own pool, not started"
+    return f"own pool, {len(_pool._threads)} workers" if _pool._native else "serial: no POSIX threads"
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
+atexit.register(_close)

@@ -1,0 +1,189 @@
+"""From a template to machine code: bind its names to a dtype, compile it as a C function, keep it on disk.
+
+A kernel is written once, as a plain Python function that names ``load``, ``store``, ``exp``... as globals. ``kernel``
+copies the function with those globals bound to one dtype (and whatever constants the caller adds) and compiles it to
+a C function that is called by address. So one parallel driver serves all kernels, a kernel's serial and parallel
+results come from the same instructions, and nothing but the kernel itself is compiled on first use (a ``prange``
+driver for each kernel took 0.5 s to compile).
+"""
+
+import functools
+import hashlib
+import os
+import pathlib
+import sys
+import threading
+import types as python_types
+
+import llvmlite
+import numba
+import numpy as np
+from numba import types
+from numba.core import caching
+from numba.core.ccallback import CFunc
+
+from fastloss.kernels import math_cpu, memory_cpu, transpose_cpu
+
+#: Never nnan or ninf: masks of -inf and NaN that must come through are ordinary data here.
+FASTMATH = frozenset({"reassoc", "contract", "nsz", "arcp", "afn"})
+
+#: phase, low, high, arguments, partial: see launch_cpu.
+KERNEL_SIGNATURE = types.void(types.intp, types.intp, types.intp, types.intp, types.intp)
+
+#: Held while anything of ours compiles, and across a fork, so that no child inherits a half-done compilation.
+COMPILE_LOCK = threading.RLock()
+
+
+class Template:
+    """A kernel, or a helper of kernels, whose globals are bound when it is known for which dtype."""
+
+    def __init__(self, function):
+        self.function = function
+        self.__doc__ = function.__doc__
+
+    def bind(self, names, name, done):
+        """A copy called ``name`` with ``names``, and every template it mentions bound likewise, among its globals."""
+        function = self.function
+        scope = {**function.__globals__, **names}
+        for key in function.__code__.co_names:
+            helper = scope.get(key)
+            if isinstance(helper, Template):
+                if helper not in done:
+                    bound = helper.bind(names, f"{name}_{key}", done)
+                    done[helper] = numba.njit(nogil=True, fastmath=set(FASTMATH), error_model="numpy")(bound)
+                scope[key] = done[helper]
+        copy = python_types.FunctionType(function.__code__, scope, name, function.__defaults__)
+        copy.__qualname__ = name  # names the file in the disk cache, so it must tell every binding apart
+        copy.__module__ = function.__module__
+        return copy
+
+
+def names_of(dtype):
+    """What a template may name without importing it, for arrays of ``dtype``."""
+    compute = memory_cpu.COMPUTE[dtype]
+    return {
+        **math_cpu.MATH[compute],
+        "real": np.float64 if compute == "float64" else np.float32,
+        "load": memory_cpu.LOADS[dtype],
+        "store": memory_cpu.STORES[dtype],
+        "gather": memory_cpu.GATHERS[dtype],
+        "load_real": memory_cpu.LOADS[compute],
+        "store_real": memory_cpu.STORES[compute],
+        "load_tile": memory_cpu.TILE_LOADS[compute],
+        "store_tile": memory_cpu.TILE_STORES[compute],
+        "load_index": memory_cpu.LOADS["int64"],
+        "rows_to_lanes": transpose_cpu.ROWS_TO_LANES[dtype],
+        "lanes_to_rows": transpose_cpu.LANES_TO_ROWS[dtype],
+        "ITEMSIZE": memory_cpu.ITEMSIZE[dtype],
+        "REALSIZE": memory_cpu.ITEMSIZE[compute],
+    }
+
+
+@functools.cache
+def kernel(template, dtype=None, **constants):
+    """The C function of ``template`` for arrays of ``dtype``; compiled, or loaded from disk, on first use.
+
+    No dtype: a kernel that only moves bytes.
+    """
+    tag = [
+        f"{key}_{getattr(getattr(value, 'function', value), '__name__', value)}"
+        for key, value in sorted(constants.items())
+    ]
+    name = "_".join([template.function.__name__, *filter(None, [dtype]), *tag])
+    with COMPILE_LOCK:
+        function = template.bind({**(names_of(dtype) if dtype else {}), **constants}, name, {})
+        compiled = CFunc(
+            function,
+            (KERNEL_SIGNATURE.args, KERNEL_SIGNATURE.return_type),
+            locals={},
+            options={"nopython": True, "fastmath": set(FASTMATH), "error_model": "numpy"},
+        )
+        if cache_directory() is not None:
+            compiled._cache = _Cache(function)
+        compiled.compile()
+    return compiled
+
+
+def driver(function):
+    """Compile a driver (called from Python, not a kernel) with the disk cache; nothing happens before its first call."""
+    dispatcher = numba.njit(nogil=True, error_model="numpy")(function)
+    if cache_directory() is not None:
+        dispatcher._cache = _Cache(function)
+    return dispatcher
+
+
+# The disk cache. Numba's own does not notice a changed callee in another file nor changed options, and writes beside
+# the sources; ours is salted with every kernel source and with all versions that shape the machine code.
+
+
+@functools.cache
+def source_digest():
+    digest = hashlib.sha256()
+    for path in sorted(pathlib.Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for part in (numba.__version__, llvmlite.__version__, np.__version__, sys.version):
+        digest.update(part.encode() + b"\0")
+    return digest.hexdigest()[:20]
+
+
+@functools.cache
+def cache_directory():
+    """Where compiled kernels are kept; None where ``FASTLOSS_CACHE=0`` or no directory is the user's alone.
+
+    The files are pickles: whoever can write them can run code as the user. So the directory must belong to the user
+    and be closed to other writers.
+    """
+    if os.environ.get("FASTLOSS_CACHE", "1") == "0":
+        return None
+    base = os.environ.get("FASTLOSS_CACHE_DIR")
+    if base is None:
+        if sys.platform == "win32":
+            user = os.environ.get("LOCALAPPDATA") or pathlib.Path.home()
+        else:
+            user = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+        base = pathlib.Path(user) / "fastloss"
+    directory = pathlib.Path(base) / source_digest()
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = directory.stat()
+        private = not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
+        return directory if private and os.access(directory, os.W_OK) else None
+    except (OSError, RuntimeError):  # RuntimeError: no home directory
+        return None
+
+
+class _Locator(caching._CacheLocator):
+    def get_cache_path(self):
+        return str(cache_directory())
+
+    def get_source_stamp(self):
+        return source_digest()
+
+    def get_disambiguator(self):
+        return "fastloss"
+
+
+class _Implementation(caching.CompileResultCacheImpl):
+    def __init__(self, function):
+        self._lineno = function.__code__.co_firstlineno
+        self._locator = _Locator()
+        module = pathlib.Path(function.__code__.co_filename).stem
+        self._filename_base = self.get_filename_base(f"{module}.{function.__qualname__}", getattr(sys, "abiflags", ""))
+
+
+class _Cache(caching.FunctionCache):
+    """A cache that can only help: a full disk or a broken file means compiling again, never an error."""
+
+    _impl_class = _Implementation
+
+    def load_overload(self, sig, target_context):
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # whatever a damaged pickle raises
+            return None
+
+    def save_overload(self, sig, data):
+        try:
+            super().save_overload(sig, data)
+        except OSError:
+            self.disable()

@@ -1,0 +1,271 @@
+"""Running a kernel over its blocks: serially, or shared with a pool of parked threads.
+
+A kernel is a C function ``kernel(phase, low, high, arguments, partial)``: it handles items ``low <= i < high`` and
+writes to ``partial`` the sum of their losses, the sum of what they add to the denominator of the mean, and the first
+item with an impossible target (or -1). Blocks have a fixed size, and their sums are folded in index order, so the
+result has the same bits whoever ran which block.
+
+``launch`` is the only function that Python calls. It copies the *plan* (constants of this kind of call, see the
+slots below), puts this call's addresses in, runs the denominator's phase if the gradient needs it, then the main
+phase. A call costs 0.3 us, against 1.5 us for a parallel region of OpenMP and 36 us on Numba's workqueue.
+
+Why not ``prange``: Numba's workqueue layer aborts the process when two threads enter it, GNU OpenMP kills a forked
+child, its idle threads spin for milliseconds beside the BLAS call that comes next, and each parallel driver takes
+0.5 s to compile. Our workers spin for some microseconds, then sleep; blocks are claimed with an atomic counter, so a
+worker that wakes late or is preempted only leaves more blocks to the others; and a caller that finds the pool busy
+runs alone, with the same bits.
+"""
+
+import numpy as np
+
+from fastloss.kernels.build_cpu import driver
+from fastloss.kernels.memory_cpu import (
+    atomic_add,
+    atomic_load,
+    atomic_replace,
+    atomic_store,
+    call_0,
+    call_1,
+    call_2,
+    call_kernel,
+    cpu_pause,
+    load_double,
+    load_int,
+    stack_buffer,
+    store_double,
+    store_int,
+)
+
+# Slots of a plan, 8 bytes each, and of the arguments that a kernel sees.
+FUNCTION, ITEMS, BLOCK, FLAGS, SCALE, DENOMINATOR = range(6)
+ADDRESSES = 6
+(
+    INPUT,
+    TARGET,
+    THIRD,  # an operand that only some losses have
+    WEIGHT,
+    SAMPLE_WEIGHT,
+    UPSTREAM,
+    LOSSES,
+    GRAD_INPUT,
+    GRAD_OF_TARGET,
+    STATISTICS,
+) = range(ADDRESSES, ADDRESSES + 10)
+#: The address of the byte offsets (lowest, past the highest) that each of the ten arrays spans, where a caller's own
+#: output must be kept off the inputs; else 0.
+EXTENTS = 16
+PARAMETERS = 17  # from here on, whatever else the kernel wants
+SLOTS = 48
+ARGUMENT_BYTES, PARTIAL_BYTES = 8 * SLOTS, 24
+
+# Bits of FLAGS.
+VALUE = 1  # add up the losses (and write them one by one, where the address of the losses is given)
+GRAD = 2  # write the gradient of the first argument
+GRAD_TARGET = 4  # write the gradient of the second
+STATS = 8  # keep what the backward pass needs; without VALUE: read it instead of computing it
+MEAN = 16  # divide by the denominator
+FIND_DENOMINATOR = 32  # the denominator depends on data: find it
+EMPTY_ZERO = 64  # the mean over nothing is 0, not NaN
+OBJECTS = 128  # the addresses are those of ndarray objects, not of data
+
+#: Returned in place of a bad item.
+OVERLAP = -2
+
+# Phases.
+COUNTING, MAIN = 0, 1
+
+# Slots of the pool's state; those that threads write sit on cache lines of their own.
+_LOCK, _TICKET, _NEXT, _GENERATION, _SLEEPERS = 0, 8, 16, 24, 32
+_QUIT, _PHASE, _ARGUMENTS, _PARTIALS, _BLOCKS = 40, 41, 42, 43, 44
+MUTEX, CONDITION, MUTEX_LOCK, MUTEX_UNLOCK, CONDITION_WAIT, CONDITION_BROADCAST, YIELD = range(48, 55)
+POOL_SLOTS = 56
+
+_CLOSED = 1 << 62
+_LIMIT = 1 << 32  # a ticket is CLOSED + limit * 2^32 + workers inside
+_SPINS = 2000  # about 20 us: back-to-back calls find the workers awake, a BLAS call that follows finds them asleep
+_PATIENCE = 20000
+
+#: Where an ndarray keeps the address of its data: right behind the object header, in every NumPy there ever was.
+#: ``launch`` reads it there, because asking through Python (``ctypes.data``) takes a microsecond an array.
+NDARRAY_DATA = object.__basicsize__
+
+
+@driver
+def peek(address):
+    """The 8 bytes at an address: to check NDARRAY_DATA once before it is believed."""
+    return load_int(address, 0)
+
+
+@driver
+def _run_blocks(pool):
+    # Claim and run blocks until none is left.
+    arguments = load_int(pool, _ARGUMENTS)
+    partials = load_int(pool, _PARTIALS)
+    blocks = load_int(pool, _BLOCKS)
+    phase = load_int(pool, _PHASE)
+    function = load_int(arguments, FUNCTION)
+    items = load_int(arguments, ITEMS)
+    size = load_int(arguments, BLOCK)
+    while True:
+        block = atomic_add(pool + 8 * _NEXT, 1)
+        if block >= blocks:
+            return
+        call_kernel(function, phase, block * size, min(items, (block + 1) * size), arguments, partials + 24 * block)
+
+
+@driver
+def worker(pool):
+    """What a thread of the pool does until the pool closes."""
+    seen = 0
+    while True:
+        spins = 0
+        while atomic_load(pool + 8 * _GENERATION) == seen and spins < _SPINS:
+            cpu_pause()
+            spins += 1
+        if spins == _SPINS:
+            call_1(load_int(pool, MUTEX_LOCK), load_int(pool, MUTEX))
+            atomic_add(pool + 8 * _SLEEPERS, 1)
+            while atomic_load(pool + 8 * _GENERATION) == seen:
+                call_2(load_int(pool, CONDITION_WAIT), load_int(pool, CONDITION), load_int(pool, MUTEX))
+            atomic_add(pool + 8 * _SLEEPERS, -1)
+            call_1(load_int(pool, MUTEX_UNLOCK), load_int(pool, MUTEX))
+        seen = atomic_load(pool + 8 * _GENERATION)
+        if atomic_load(pool + 8 * _QUIT) != 0:
+            return
+        # Join the job if it is still open and wants more hands. What it is, is read only after joining: from then on
+        # the launching thread waits for us.
+        while True:
+            ticket = atomic_load(pool + 8 * _TICKET)
+            if ticket & _CLOSED or (ticket & (_LIMIT - 1)) >= (ticket >> 32):
+                break
+            if atomic_replace(pool + 8 * _TICKET, ticket, ticket + 1):
+                _run_blocks(pool)
+                atomic_add(pool + 8 * _TICKET, -1)
+                break
+
+
+@driver
+def wake(pool):
+    """Tell the workers that something changed."""
+    atomic_add(pool + 8 * _GENERATION, 1)
+    if atomic_load(pool + 8 * _SLEEPERS) > 0:
+        call_1(load_int(pool, MUTEX_LOCK), load_int(pool, MUTEX))
+        call_1(load_int(pool, CONDITION_BROADCAST), load_int(pool, CONDITION))
+        call_1(load_int(pool, MUTEX_UNLOCK), load_int(pool, MUTEX))
+
+
+@driver
+def close(pool):
+    """Send the workers home."""
+    atomic_store(pool + 8 * _QUIT, 1)
+    wake(pool)
+
+
+@driver
+def _run_phase(phase, arguments, pool, threads):
+    # The folded (sum of losses, sum for the denominator, first impossible item or -1) of all blocks.
+    items = load_int(arguments, ITEMS)
+    size = load_int(arguments, BLOCK)
+    blocks = (items + size - 1) // size
+    total = 0.0
+    denominator = 0.0
+    bad = -1
+    if pool != 0 and threads > 1 and blocks > 1 and atomic_replace(pool + 8 * _LOCK, 0, 1):
+        partials = np.empty(3 * blocks, np.float64)
+        store_int(pool, _ARGUMENTS, arguments)
+        store_int(pool, _PARTIALS, partials.ctypes.data)
+        store_int(pool, _BLOCKS, blocks)
+        store_int(pool, _PHASE, phase)
+        atomic_store(pool + 8 * _NEXT, 0)
+        atomic_store(pool + 8 * _TICKET, (min(threads, blocks) - 1) * _LIMIT)
+        wake(pool)
+        _run_blocks(pool)
+        atomic_add(pool + 8 * _TICKET, _CLOSED)
+        spins = 0
+        while atomic_load(pool + 8 * _TICKET) & (_LIMIT - 1) != 0:
+            cpu_pause()
+            spins += 1
+            if spins > _PATIENCE:  # a worker was preempted inside a block: give it the core
+                call_0(load_int(pool, YIELD))
+        for block in range(blocks):
+            total += partials[3 * block]
+            denominator += partials[3 * block + 1]
+            if bad < 0:
+                bad = load_int(partials.ctypes.data, 3 * block + 2)
+        atomic_store(pool + 8 * _LOCK, 0)
+    else:
+        partial = stack_buffer(PARTIAL_BYTES)
+        function = load_int(arguments, FUNCTION)
+        for block in range(blocks):
+            call_kernel(function, phase, block * size, min(items, (block + 1) * size), arguments, partial)
+            total += load_double(partial, 0)
+            denominator += load_double(partial, 1)
+            if bad < 0:
+                bad = load_int(partial, 2)
+    return total, denominator, bad
+
+
+@driver
+def _outputs_overlap(arguments, extents):
+    # Whether a gradient spans bytes that an operand, or the other gradient, spans too.
+    for output in range(GRAD_INPUT, GRAD_OF_TARGET + 1):
+        start = load_int(arguments, output)
+        if start == 0:
+            continue
+        low = start + load_int(extents, 2 * (output - ADDRESSES))
+        high = start + load_int(extents, 2 * (output - ADDRESSES) + 1)
+        for other in range(ADDRESSES, ADDRESSES + 10):
+            address = load_int(arguments, other)
+            if address == 0 or other == output:
+                continue
+            other_low = address + load_int(extents, 2 * (other - ADDRESSES))
+            other_high = address + load_int(extents, 2 * (other - ADDRESSES) + 1)
+            if low < other_high and other_low < high:
+                return True
+    return False
+
+
+@driver
+def launch(plan, pool, threads, scale, a0, a1, a2, a3, a4, a5, a6, a7, a8, a9):
+    """Run a plan with this call's addresses; ``scale`` multiplies the gradient.
+
+    Returns the value (reduced as the plan says), the denominator of the mean, and -1, or the first item with an
+    impossible target (what was written is then unspecified), or OVERLAP (nothing was written).
+    """
+    arguments = stack_buffer(ARGUMENT_BYTES)
+    for slot in range(SLOTS):
+        store_int(arguments, slot, load_int(plan, slot))
+    store_int(arguments, ADDRESSES + 0, a0)
+    store_int(arguments, ADDRESSES + 1, a1)
+    store_int(arguments, ADDRESSES + 2, a2)
+    store_int(arguments, ADDRESSES + 3, a3)
+    store_int(arguments, ADDRESSES + 4, a4)
+    store_int(arguments, ADDRESSES + 5, a5)
+    store_int(arguments, ADDRESSES + 6, a6)
+    store_int(arguments, ADDRESSES + 7, a7)
+    store_int(arguments, ADDRESSES + 8, a8)
+    store_int(arguments, ADDRESSES + 9, a9)
+    flags = load_int(plan, FLAGS)
+    if flags & OBJECTS:
+        for slot in range(ADDRESSES, ADDRESSES + 10):
+            address = load_int(arguments, slot)
+            if address != 0:
+                store_int(arguments, slot, load_int(address + NDARRAY_DATA, 0))
+    extents = load_int(plan, EXTENTS)
+    if extents != 0 and _outputs_overlap(arguments, extents):
+        return 0.0, 0.0, OVERLAP
+    denominator = load_double(arguments, DENOMINATOR)
+    bad = -1
+    if flags & FIND_DENOMINATOR and flags & MEAN and flags & (GRAD | GRAD_TARGET) and flags & VALUE:
+        _, denominator, bad = _run_phase(COUNTING, arguments, pool, threads)
+        if bad >= 0:
+            return 0.0, denominator, bad
+    if flags & MEAN and flags & VALUE:
+        scale = 0.0 if denominator == 0.0 and flags & EMPTY_ZERO else scale / denominator
+    store_double(arguments, SCALE, scale)
+    value, counted, bad = _run_phase(MAIN, arguments, pool, threads)
+    if flags & FIND_DENOMINATOR:
+        denominator = counted
+    if flags & MEAN:
+        value = 0.0 if denominator == 0.0 and flags & EMPTY_ZERO else value / denominator
+    return value, denominator, bad
