@@ -24,3 +24,12 @@ __all__ = [
     "nll_loss",
     "set_num_threads",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # fastloss.nn needs torch: imported when asked for, not with fastloss.
+    if name == "nn":
+        import fastloss.nn
+
+        return fastloss.nn
+    raise AttributeError(f"module 'fastloss' has no attribute {name!r}")

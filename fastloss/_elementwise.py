@@ -197,6 +197,7 @@ class ElementwiseProblem:
     """The options of an elementwise loss."""
 
     plain_upstream = False
+    has_statistics = False
 
     def __init__(
         self,

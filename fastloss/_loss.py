@@ -30,6 +30,9 @@ class Problem(Protocol):
     """What the options of a call mean."""
 
     reduction: str
+    empty: str
+    #: Whether the backward pass reads what the forward pass kept of each row.
+    has_statistics: bool
     #: Whether kernels read the upstream gradient of an unreduced loss contiguously, and in the arithmetic's dtype.
     plain_upstream: bool
 
@@ -46,10 +49,10 @@ class Problem(Protocol):
         """What to warn of at every call."""
 
 
-class Target(NamedTuple):
+class Gradient(NamedTuple):
     """How one gradient gets to the caller."""
 
-    index: int  # of the argument: 0 input, 1 target
+    argument: int  # 0 input, 1 target
     output: Output
     direct: bool  # the caller's array is written by the kernel itself
     finished: bool  # the kernel's array is what the caller gets
@@ -102,14 +105,15 @@ class Prepared:
         self.plan: Plan = plan
         self.direct = all(a is b for a, b in zip(operands, arrays, strict=True))
         self.message = problem.warning(operands)
-        self.targets = tuple(self._target(name, arrays, given) for name in wrt)
+        self.backward_plans: dict[Any, Plan] = {}
+        self.gradients = tuple(self._target(name, arrays, given) for name in wrt)
 
-    def _target(self, name: str, arrays: Operands, given: tuple[Any, Any]) -> Target:
+    def _target(self, name: str, arrays: Operands, given: tuple[Any, Any]) -> Gradient:
         index = ARGUMENTS_WITH_GRADIENT.index(name)
         output = self.plan.grads[index]
         assert output is not None
         out, original = given[index], arrays[index]
-        return Target(
+        return Gradient(
             index,
             output,
             out is not None and output.fits(self.backend, out),
@@ -167,16 +171,16 @@ class Prepared:
         plan, backend = self.plan, self.backend
         losses = None if plan.losses is None else plan.losses.make(backend)
         written: list[Any] = [None, None]
-        for (index, output, direct, _), out in zip(self.targets, outs, strict=True):
+        for (index, output, direct, _), out in zip(self.gradients, outs, strict=True):
             if out is not None and not backend.writable(out):
                 raise ValueError(f"{self.name}: out is read-only")
             written[index] = out if direct else output.make(backend)
         value, _ = plan.run(self.operands(arrays), self.upstream(grad_output), losses, written[0], written[1], None)
         grads = []
-        for target, out in zip(self.targets, outs, strict=True):
-            grad = written[target.index]
-            if not target.direct:
-                grad = self.finished(target, grad, arrays[target.index])
+        for gradient, out in zip(self.gradients, outs, strict=True):
+            grad = written[gradient.argument]
+            if not gradient.direct:
+                grad = self.finished(gradient, grad, arrays[gradient.argument])
                 if out is not None:
                     out[...] = grad
                     grad = out
@@ -185,9 +189,9 @@ class Prepared:
             return backend.scalar(value, self.dtype), tuple(grads)
         return backend.cast(losses, self.dtype), tuple(grads)
 
-    def finished(self, target: Target, grad: Any, original: Any) -> Any:
+    def finished(self, gradient: Gradient, grad: Any, original: Any) -> Any:
         """From the shape and dtype of the computation to those of the argument."""
-        if target.finished:
+        if gradient.finished:
             return grad
         if tuple(grad.shape) != tuple(original.shape):
             grad = self.backend.sum_to(grad, tuple(original.shape))
@@ -312,7 +316,7 @@ class Loss:
 
 def _signature(arrays: tuple[Any, ...]) -> list[Any]:
     # What the plan of a call depends on, besides options. A plain loop: this is the hot path of small calls.
-    signature = []
+    signature: list[Any] = []
     for array in arrays:
         if array is None:
             signature.append(None)

@@ -217,7 +217,7 @@ def build(
         parameters=parameters,
         losses=Output(positions, compute) if reduction == "none" else None,
         grads=(outputs[0] if flags & launch.GRAD else None, outputs[1] if flags & launch.GRAD_TARGET else None),
-        statistics=Output((items, 2), compute) if flags & launch.STATS else None,
+        statistics=Output((items, 2), compute) if flags & launch.STATS and not log_probabilities else None,
         bad=bad,
         extents=extents(backend, [*operands, None, None, *outs, None]) if any(o is not None for o in outs) else None,
     )

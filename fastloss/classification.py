@@ -37,6 +37,8 @@ class SoftmaxProblem:
         _errors.check_choice(name, "empty", empty, ("nan", "zero"))
         self.name = name
         self.reduction = reduction
+        self.empty = empty
+        self.has_statistics = not log_probabilities
         self.axis = None if axis is None else _errors.integer(name, "axis", axis)
         ignored = _errors.integer(name, "ignore_index", ignore_index)
         if not -_INT64 <= ignored < _INT64:

@@ -1,0 +1,377 @@
+"""PyTorch tensors: the backend, autograd, and torch.compile. Imported when the first tensor arrives."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+import numpy as np
+import torch
+
+from fastloss import _arrays
+from fastloss._loss import ARGUMENTS_WITH_GRADIENT, Loss, Prepared
+from fastloss._plan import Operands
+
+_NAMES = {
+    torch.float32: "float32",
+    torch.float64: "float64",
+    torch.float16: "float16",
+    torch.bfloat16: "bfloat16",
+    torch.int64: "int64",
+}
+_DTYPES = {name: dtype for dtype, name in _NAMES.items()}
+#: bfloat16 memory comes from NumPy as integers.
+_NUMPY = {"float32": np.float32, "float64": np.float64, "float16": np.float16, "bfloat16": np.int16}
+
+
+class TorchBackend:
+    """CPU tensors."""
+
+    name = "torch"
+    passes_objects = False
+    address = staticmethod(torch.Tensor.data_ptr)
+    max_threads = staticmethod(torch.get_num_threads)
+
+    def convert(self, array: Any, loss: str, argument: str) -> Any:
+        if not isinstance(array, torch.Tensor):
+            raise TypeError(f"{loss}: {argument} is of type {type(array).__name__}, expected a torch tensor")
+        if array.device.type != "cpu":
+            raise NotImplementedError(
+                f"{loss}: {argument} is on {array.device}; only CPU tensors are supported so far: use tensor.cpu()"
+            )
+        if array.layout is not torch.strided:
+            raise TypeError(f"{loss}: {argument} has layout {array.layout}; use tensor.to_dense()")
+        return array.resolve_neg()
+
+    def dtype_name(self, array: Any) -> str:
+        return _NAMES.get(array.dtype) or str(array.dtype).removeprefix("torch.")
+
+    def is_floating(self, array: Any) -> bool:
+        return self.dtype_name(array) in _arrays.COMPUTE
+
+    def is_integer(self, array: Any) -> bool:
+        dtype = array.dtype
+        return not (dtype.is_floating_point or dtype.is_complex or dtype is torch.bool)
+
+    def owns(self, array: Any) -> bool:
+        return isinstance(array, torch.Tensor) and array.device.type == "cpu"
+
+    def strides(self, array: Any) -> tuple[int, ...]:
+        return tuple(array.stride())
+
+    def plain_strides(self, array: Any) -> Any:
+        return array
+
+    def cast(self, array: Any, dtype: str) -> Any:
+        return array.to(_DTYPES[dtype])
+
+    def contiguous(self, array: Any) -> Any:
+        return array.contiguous()
+
+    def labels(self, array: Any) -> Any:
+        if array.dtype is torch.uint64 and array.numel() and int(array.view(torch.int64).min()) < 0:
+            raise IndexError("target holds a number past 2**63, which is no class")
+        return array.to(torch.int64).contiguous()
+
+    def broadcast_to(self, array: Any, shape: tuple[int, ...]) -> Any:
+        return array.expand(shape)
+
+    def sum_to(self, array: Any, shape: tuple[int, ...]) -> Any:
+        dtype = self.dtype_name(array)
+        plain = array.to(_DTYPES[_arrays.COMPUTE[dtype]]).numpy()
+        return torch.from_numpy(np.asarray(_arrays.NUMPY.sum_to(plain, shape))).to(array.dtype)
+
+    def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
+        # NumPy's allocator asks for huge pages, and a small array takes 0.6 us instead of 1.0.
+        tensor = torch.from_numpy(np.empty(shape, _NUMPY[dtype]))
+        return tensor.view(torch.bfloat16) if dtype == "bfloat16" else tensor
+
+    def scalar(self, value: float, dtype: str) -> Any:
+        if dtype == "float32":
+            return torch.from_numpy(np.array(value, np.float32))
+        return torch.tensor(value, dtype=_DTYPES[dtype])
+
+    def writable(self, array: Any) -> bool:
+        # The kernel writes behind autograd's back: say so, so that a saved tensor is found out.
+        if array.requires_grad:
+            raise ValueError("out requires grad; give a tensor that does not")
+        torch.autograd.graph.increment_version(array)
+        return True
+
+    # Calls.
+
+    def value(self, spec: Loss, arrays: Operands, options: tuple[Any, ...]) -> Any:
+        if torch.compiler.is_compiling():
+            return _compiled_value(spec, arrays, options)
+        if torch.is_autocast_enabled("cpu"):
+            arrays = _widened(arrays)
+        if torch.is_grad_enabled():
+            needs = False
+            for name, array in zip(spec.names, arrays, strict=True):
+                if array is not None and array.requires_grad:
+                    if name not in spec.differentiable:
+                        raise spec.refusal(name)
+                    needs = True
+            if needs:
+                return _Function.apply(spec, options, *arrays)
+        key = _key(arrays, options)
+        found = spec.plans.get(key) if key else None
+        if found is None:
+            checked = spec.converted(self, arrays)
+            found = Prepared(spec, self, checked, options, spec.flags("value"))
+            _remember(spec, key, checked, arrays, found)
+            arrays = checked
+        return found.value(arrays)
+
+    def value_and_grad(
+        self,
+        spec: Loss,
+        arrays: Operands,
+        options: tuple[Any, ...],
+        names: tuple[str, ...],
+        single: bool,
+        outs: tuple[Any, ...],
+        grad_output: Any,
+    ) -> tuple[Any, Any]:
+        with torch.no_grad():
+            if torch.is_autocast_enabled("cpu") and not any(out is not None for out in outs):
+                arrays = _widened(arrays)
+            key = _key((*arrays, *outs, grad_output), (options, names))
+            found = spec.plans.get(key) if key else None
+            if found is None:
+                checked = spec.converted(self, arrays)
+                if grad_output is not None:
+                    grad_output = self.convert(grad_output, spec.name, "grad_output")
+                found = Prepared(spec, self, checked, options, spec.flags("value", names), names, outs, grad_output)
+                _remember(spec, key, checked, arrays, found)
+                arrays = checked
+            value, grads = found.value_and_grads(arrays, outs, grad_output)
+            return value, grads[0] if single else grads
+
+
+TORCH = TorchBackend()
+
+
+def _key(arrays: tuple[Any, ...], options: tuple[Any, ...]) -> Any:
+    """What a plan depends on; None where it cannot be told."""
+    key: list[Any] = [options]
+    try:
+        for array in arrays:
+            if array is None:
+                key.append(None)
+            else:
+                key += (array.__class__, array.shape, array.stride(), array.dtype, array.is_cpu, array.is_neg())
+        result = tuple(key)
+        hash(result)
+    except (AttributeError, TypeError, RuntimeError):
+        return None
+    return result
+
+
+def _remember(spec: Loss, key: Any, checked: Operands, arrays: Operands, prepared: Prepared) -> None:
+    # Not where the arrays had to be changed even to be looked at.
+    if key is not None and all(a is b for a, b in zip(checked, arrays, strict=True)):
+        spec.remember(key, prepared)
+
+
+def _widened(arrays: Operands) -> Operands:
+    """Autocast's policy for losses: 16-bit floating tensors are computed on in float32."""
+    return tuple(  # type: ignore[return-value]
+        array.float() if isinstance(array, torch.Tensor) and array.dtype in (torch.float16, torch.bfloat16) else array
+        for array in arrays
+    )
+
+
+class _Function(torch.autograd.Function):
+    """Forward: the value, and what the backward pass needs of each row. Backward: the gradient, written once."""
+
+    @staticmethod
+    def forward(ctx: Any, spec: Loss, options: tuple[Any, ...], *arrays: Any) -> Any:
+        found, operands, loss, statistics, denominator = _forward(spec, options, arrays)  # type: ignore[arg-type]
+        ctx.save_for_backward(*operands, statistics)
+        ctx.details = spec, found, denominator, arrays[0].shape, arrays[0].dtype, arrays[1].shape, arrays[1].dtype
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Any) -> tuple[Any, ...]:
+        *operands, statistics = ctx.saved_tensors
+        spec, found, denominator, *originals = ctx.details
+        wrt = tuple(name for name, need in zip(ARGUMENTS_WITH_GRADIENT, ctx.needs_input_grad[2:4], strict=True) if need)
+        again = torch.is_grad_enabled()
+        with torch.no_grad():
+            grads = _backward(spec, found, tuple(operands), upstream, statistics, denominator, wrt)  # type: ignore[arg-type]
+            finished: list[Any] = [None, None]
+            for name, grad in zip(wrt, grads, strict=True):
+                index = ARGUMENTS_WITH_GRADIENT.index(name)
+                shape, dtype = originals[2 * index : 2 * index + 2]
+                if grad.shape != shape:
+                    grad = TORCH.sum_to(grad, tuple(shape))
+                finished[index] = grad if grad.dtype == dtype else grad.to(dtype)
+        if again:
+            finished = [None if grad is None else _Once.apply(spec.name, grad, *operands[:2], upstream) for grad in finished]
+        return (None, None, *finished, None, None, None)
+
+
+class _Once(torch.autograd.Function):
+    """A gradient that says, where somebody differentiates it, that it cannot be."""
+
+    @staticmethod
+    def forward(ctx: Any, name: str, grad: Any, *sources: Any) -> Any:
+        ctx.name = name
+        return grad.view_as(grad)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Any) -> Any:
+        raise NotImplementedError(
+            f"{ctx.name}: second derivatives are not implemented; use torch.nn.functional.{ctx.name} for them"
+        )
+
+
+def _forward(
+    spec: Loss, options: tuple[Any, ...], arrays: Operands
+) -> tuple[Prepared, Operands, Any, Any, float]:
+    key = _key(arrays, ("forward", options))
+    found = spec.plans.get(key) if key else None
+    if found is None:
+        checked = spec.converted(TORCH, arrays)
+        found = Prepared(spec, TORCH, checked, options, spec.flags("forward"))
+        _remember(spec, key, checked, arrays, found)
+        arrays = checked
+    operands = found.operands(arrays)
+    plan = found.plan
+    losses = None if plan.losses is None else plan.losses.make(TORCH)
+    statistics = None if plan.statistics is None else plan.statistics.make(TORCH)
+    value, denominator = plan.run(operands, None, losses, None, None, statistics)
+    if losses is None:
+        return found, operands, TORCH.scalar(value, found.dtype), statistics, denominator
+    return found, operands, losses.to(_DTYPES[found.dtype]), statistics, denominator
+
+
+def _backward(
+    spec: Loss,
+    found: Prepared,
+    operands: Operands,
+    upstream: Any,
+    statistics: Any,
+    denominator: float,
+    wrt: tuple[str, ...],
+) -> list[Any]:
+    reduction = found.problem.reduction
+    if upstream.dtype != _DTYPES[found.dtype] or found.problem.plain_upstream:
+        upstream = found.upstream(upstream)
+    key = (wrt, upstream.stride() if reduction == "none" else None)
+    plan = found.backward_plans.get(key)
+    if plan is None:
+        plan = found.problem.build(TORCH, operands, upstream, spec.flags("backward", wrt), (None, None))
+        found.backward_plans[key] = plan
+    written: list[Any] = [None, None]
+    for name in wrt:
+        index = ARGUMENTS_WITH_GRADIENT.index(name)
+        written[index] = plan.grads[index].make(TORCH)
+    scale = 1.0
+    if reduction == "mean":
+        scale = 1.0 / denominator if denominator else (0.0 if found.problem.empty == "zero" else float("inf"))
+    plan.run(operands, upstream, None, written[0], written[1], statistics, scale)
+    return [written[ARGUMENTS_WITH_GRADIENT.index(name)] for name in wrt]
+
+
+# torch.compile: one operator stands for all losses, so that the graph does not break and the compiler never looks
+# inside. Options travel as text.
+
+_SCHEMA = "(Tensor input, Tensor target, Tensor? third, Tensor? weight, Tensor? sample_weight, str loss, str options)"
+_library = torch.library.Library("fastloss", "DEF")
+_library.define(f"forward{_SCHEMA} -> (Tensor, Tensor, Tensor)")
+_library.define(
+    "backward(Tensor upstream, Tensor? statistics, Tensor denominator, bool by_input, bool by_target, "
+    + _SCHEMA[1:]
+    + " -> (Tensor, Tensor)"
+)
+
+
+def _spec(name: str) -> Loss:
+    import fastloss
+
+    spec: Loss = getattr(fastloss, name).spec
+    return spec
+
+
+def _op_forward(*arguments: Any) -> tuple[Any, Any, Any]:
+    *arrays, name, text = arguments
+    _, _, loss, statistics, denominator = _forward(_spec(name), ast.literal_eval(text), tuple(arrays))  # type: ignore[arg-type]
+    if statistics is None:
+        statistics = torch.empty(0)
+    return loss, statistics, torch.tensor(denominator, dtype=torch.float64)
+
+
+def _op_forward_fake(*arguments: Any) -> tuple[Any, Any, Any]:
+    x, t, third, weight, sample_weight, name, text = arguments
+    problem = _spec(name).problem(*ast.literal_eval(text))
+    dtype = x.dtype
+    if not problem.plain_upstream:
+        for other in (t, third, weight, sample_weight):
+            if other is not None and other.is_floating_point():
+                dtype = torch.promote_types(dtype, other.dtype)
+    shape = problem.loss_shape((x, t, third, weight, sample_weight))
+    size = 1
+    for length in shape:
+        size = size * length
+    compute = _DTYPES[_arrays.COMPUTE[_NAMES[dtype]]]
+    statistics = x.new_empty((size, 2), dtype=compute) if problem.has_statistics else x.new_empty(0, dtype=torch.float32)
+    loss = x.new_empty(shape if problem.reduction == "none" else (), dtype=dtype)
+    return loss, statistics, x.new_empty((), dtype=torch.float64)
+
+
+def _op_backward(
+    upstream: Any, statistics: Any, denominator: Any, by_input: bool, by_target: bool, *arguments: Any
+) -> tuple[Any, Any]:
+    *arrays, name, text = arguments
+    spec, options = _spec(name), ast.literal_eval(text)
+    found = Prepared(spec, TORCH, tuple(arrays), options, spec.flags("forward"))  # type: ignore[arg-type]
+    operands = found.operands(tuple(arrays))  # type: ignore[arg-type]
+    wrt = tuple(n for n, wanted in zip(ARGUMENTS_WITH_GRADIENT, (by_input, by_target), strict=True) if wanted)
+    kept = statistics if found.plan.statistics is not None else None
+    grads = dict(zip(wrt, _backward(spec, found, operands, upstream, kept, float(denominator), wrt), strict=True))
+    result = []
+    for index, name in enumerate(ARGUMENTS_WITH_GRADIENT):
+        original, grad = arrays[index], grads.get(name)
+        if grad is None:
+            result.append(torch.empty(0))
+            continue
+        if grad.shape != original.shape:
+            grad = TORCH.sum_to(grad, tuple(original.shape))
+        result.append(grad.to(original.dtype).contiguous())
+    return result[0], result[1]
+
+
+def _op_backward_fake(
+    upstream: Any, statistics: Any, denominator: Any, by_input: bool, by_target: bool, *arguments: Any
+) -> tuple[Any, Any]:
+    return tuple(  # type: ignore[return-value]
+        original.new_empty(original.shape) if wanted else original.new_empty(0, dtype=torch.float32)
+        for original, wanted in zip(arguments[:2], (by_input, by_target), strict=True)
+    )
+
+
+def _op_setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
+    *arrays, ctx.name, ctx.text = inputs
+    ctx.save_for_backward(*arrays, output[1], output[2])
+
+
+def _op_autograd(ctx: Any, upstream: Any, *others: Any) -> tuple[Any, ...]:
+    *arrays, statistics, denominator = ctx.saved_tensors
+    needs = ctx.needs_input_grad[:2]
+    grads = torch.ops.fastloss.backward(upstream, statistics, denominator, *needs, *arrays, ctx.name, ctx.text)
+    return (*(grad if need else None for grad, need in zip(grads, needs, strict=True)), *[None] * 5)
+
+
+_library.impl("forward", _op_forward, "CPU")
+_library.impl("backward", _op_backward, "CPU")
+torch.library.register_fake("fastloss::forward", _op_forward_fake)
+torch.library.register_fake("fastloss::backward", _op_backward_fake)
+torch.library.register_autograd("fastloss::forward", _op_autograd, setup_context=_op_setup_context)
+
+
+def _compiled_value(spec: Loss, arrays: Operands, options: tuple[Any, ...]) -> Any:
+    if torch.is_autocast_enabled("cpu"):
+        arrays = _widened(arrays)
+    return torch.ops.fastloss.forward(*arrays, spec.name, repr(options))[0]
