@@ -99,8 +99,9 @@ class NumPyBackend:
         """A reduced loss: 16-bit inputs give float32, whose range a sum may need."""
         return np.float64(value) if dtype == "float64" else np.float32(value)
 
-    def writable(self, array: Any) -> bool:
-        return bool(array.flags.writeable)
+    def check_writable(self, loss: str, out: Any) -> None:
+        if not out.flags.writeable:
+            raise ValueError(f"{loss}: out is read-only")
 
     def owns(self, array: Any) -> bool:
         return isinstance(array, np.ndarray)

@@ -105,10 +105,18 @@ class Prepared:
         self.plan: Plan = plan
         self.direct = all(a is b for a, b in zip(operands, arrays, strict=True))
         self.message = problem.warning(operands)
+        self.plain = self.direct and self.message is None
         self.backward_plans: dict[Any, Plan] = {}
-        self.gradients = tuple(self._target(name, arrays, given) for name in wrt)
+        self.gradients = tuple(self._gradient(name, arrays, given) for name in wrt)
+        # The common case: a scalar and the input's gradient, which the kernel writes where the caller wants it.
+        self.one_gradient = (
+            wrt == ("input",)
+            and plan.losses is None
+            and grad_output is None
+            and (self.gradients[0].direct or (outs[0] is None and self.gradients[0].finished))
+        )
 
-    def _target(self, name: str, arrays: Operands, given: tuple[Any, Any]) -> Gradient:
+    def _gradient(self, name: str, arrays: Operands, given: tuple[Any, Any]) -> Gradient:
         index = ARGUMENTS_WITH_GRADIENT.index(name)
         output = self.plan.grads[index]
         assert output is not None
@@ -160,22 +168,37 @@ class Prepared:
         return backend.plain_strides(backend.cast(grad_output, self.dtype))
 
     def value(self, arrays: Operands) -> Any:
-        plan = self.plan
+        plan, backend = self.plan, self.backend
+        operands = arrays if self.plain else self.operands(arrays)
         if plan.losses is None:
-            return self.backend.scalar(plan.run(self.operands(arrays))[0], self.dtype)
-        losses = plan.losses.make(self.backend)
-        plan.run(self.operands(arrays), None, losses)
-        return self.backend.cast(losses, self.dtype)
+            return backend.scalar(plan.run(operands)[0], self.dtype)
+        losses = plan.losses.make(backend)
+        plan.run(operands, 0, backend.address(losses))
+        return backend.cast(losses, self.dtype)
 
     def value_and_grads(self, arrays: Operands, outs: tuple[Any, ...], grad_output: Any) -> tuple[Any, tuple[Any, ...]]:
         plan, backend = self.plan, self.backend
+        operands = arrays if self.plain else self.operands(arrays)
+        if self.one_gradient:
+            gradient, out = self.gradients[0], outs[0]
+            if out is None:
+                out = gradient.output.make(backend)
+            else:
+                backend.check_writable(self.name, out)
+            value, _ = plan.run(operands, 0, 0, backend.address(out))
+            return backend.scalar(value, self.dtype), (out,)
         losses = None if plan.losses is None else plan.losses.make(backend)
+        upstream = self.upstream(grad_output)
         written: list[Any] = [None, None]
-        for (index, output, direct, _), out in zip(self.gradients, outs, strict=True):
-            if out is not None and not backend.writable(out):
-                raise ValueError(f"{self.name}: out is read-only")
-            written[index] = out if direct else output.make(backend)
-        value, _ = plan.run(self.operands(arrays), self.upstream(grad_output), losses, written[0], written[1], None)
+        for gradient, out in zip(self.gradients, outs, strict=True):
+            if out is not None:
+                backend.check_writable(self.name, out)
+            written[gradient.argument] = out if gradient.direct else gradient.output.make(backend)
+        address = backend.address
+        value, _ = plan.run(
+            operands,
+            *(0 if array is None else address(array) for array in (upstream, losses, *written)),
+        )
         grads = []
         for gradient, out in zip(self.gradients, outs, strict=True):
             grad = written[gradient.argument]
@@ -235,7 +258,7 @@ class Loss:
         if arrays[0].__class__ is not np.ndarray:
             return self._other_value(arrays, options)
         try:
-            key = (tuple(_signature(arrays)), options)
+            key = (options, *_signature(arrays))
             found = self.plans.get(key)
         except (AttributeError, TypeError):  # another kind of array among them, or an option that is no plain value
             return self._other_value(arrays, options)
@@ -246,9 +269,10 @@ class Loss:
         return found.value(arrays)
 
     def _other_value(self, arrays: Operands, options: tuple[Any, ...]) -> Any:
-        backend = _arrays.common_backend(self.name, dict(zip(self.names, arrays, strict=True)))
+        backend = _arrays.backend_of(arrays[0])
         if backend is not _arrays.NUMPY:
             return backend.value(self, arrays, options)
+        _arrays.common_backend(self.name, dict(zip(self.names, arrays, strict=True)))
         arrays = self.converted(backend, arrays)
         return Prepared(self, backend, arrays, options, self.flags("value")).value(arrays)
 
@@ -258,7 +282,7 @@ class Loss:
         names, single, outs = self.check_wrt(wrt, out)
         if arrays[0].__class__ is np.ndarray:
             try:
-                key = (tuple(_signature(arrays)), options, names, tuple(_signature((*outs, grad_output))))
+                key = (options, names, *_signature(arrays), *_signature((*outs, grad_output)))
                 found = self.plans.get(key)
             except (AttributeError, TypeError):
                 found = key = None
@@ -315,7 +339,7 @@ class Loss:
 
 
 def _signature(arrays: tuple[Any, ...]) -> list[Any]:
-    # What the plan of a call depends on, besides options. A plain loop: this is the hot path of small calls.
+    # What the plan of a call depends on, besides options: the hot path of small calls.
     signature: list[Any] = []
     for array in arrays:
         if array is None:

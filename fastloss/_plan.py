@@ -102,6 +102,7 @@ class Plan:
 
         self.loss = loss
         self.backend = backend
+        self.address_of = backend.address
         self.launch = launch.launch
         template = np.zeros(launch.SLOTS, np.int64)
         template[launch.FUNCTION] = kernel.address
@@ -124,15 +125,15 @@ class Plan:
     def run(
         self,
         operands: Operands,
-        upstream: Any = None,
-        losses: Any = None,
-        grad: Any = None,
-        target_grad: Any = None,
-        statistics: Any = None,
+        upstream: int = 0,
+        losses: int = 0,
+        grad: int = 0,
+        target_grad: int = 0,
+        statistics: int = 0,
         scale: float = 1.0,
     ) -> tuple[float, float]:
-        """Launch; the reduced value and the denominator of the mean."""
-        address = self.backend.address
+        """Launch; the reduced value and the denominator of the mean. Outputs are given by address, 0 where absent."""
+        address = self.address_of
         pool, threads = 0, 1
         if self.parallel:
             threads = min(_threads.get_num_threads(), self.backend.max_threads())
@@ -149,11 +150,11 @@ class Plan:
             0 if third is None else address(third),
             0 if weight is None else address(weight),
             0 if sample_weight is None else address(sample_weight),
-            0 if upstream is None else address(upstream),
-            0 if losses is None else address(losses),
-            0 if grad is None else address(grad),
-            0 if target_grad is None else address(target_grad),
-            0 if statistics is None else address(statistics),
+            upstream,
+            losses,
+            grad,
+            target_grad,
+            statistics,
         )
         if bad != -1:
             if bad >= 0:

@@ -91,12 +91,11 @@ class TorchBackend:
             return torch.from_numpy(np.array(value, np.float32))
         return torch.tensor(value, dtype=_DTYPES[dtype])
 
-    def writable(self, array: Any) -> bool:
-        # The kernel writes behind autograd's back: say so, so that a saved tensor is found out.
-        if array.requires_grad:
-            raise ValueError("out requires grad; give a tensor that does not")
-        torch.autograd.graph.increment_version(array)
-        return True
+    def check_writable(self, loss: str, out: Any) -> None:
+        if out.requires_grad:
+            raise ValueError(f"{loss}: out requires grad; give a tensor that does not")
+        # The kernel writes behind autograd's back: say so, so that a graph that saved this tensor finds out.
+        torch.autograd.graph.increment_version(out)
 
     # Calls.
 
@@ -105,23 +104,21 @@ class TorchBackend:
             return _compiled_value(spec, arrays, options)
         if torch.is_autocast_enabled("cpu"):
             arrays = _widened(arrays)
-        if torch.is_grad_enabled():
-            needs = False
-            for name, array in zip(spec.names, arrays, strict=True):
-                if array is not None and array.requires_grad:
-                    if name not in spec.differentiable:
-                        raise spec.refusal(name)
-                    needs = True
-            if needs:
-                return _Function.apply(spec, options, *arrays)
-        key = _key(arrays, options)
-        found = spec.plans.get(key) if key else None
+        wrt = _wanted(spec, arrays) if torch.is_grad_enabled() else ()
+        try:
+            key = _key(arrays, (options, wrt))
+            found = spec.plans.get(key)
+        except (AttributeError, TypeError):
+            found = key = None
         if found is None:
             checked = spec.converted(self, arrays)
-            found = Prepared(spec, self, checked, options, spec.flags("value"))
+            found = _prepared(spec, checked, options, wrt)
             _remember(spec, key, checked, arrays, found)
             arrays = checked
-        return found.value(arrays)
+        if not wrt:
+            return found.value(arrays)
+        function = _EagerGradient if found.one_gradient else _LateGradient
+        return function.bare_apply(spec, found, *arrays)
 
     def value_and_grad(
         self,
@@ -136,8 +133,11 @@ class TorchBackend:
         with torch.no_grad():
             if torch.is_autocast_enabled("cpu") and not any(out is not None for out in outs):
                 arrays = _widened(arrays)
-            key = _key((*arrays, *outs, grad_output), (options, names))
-            found = spec.plans.get(key) if key else None
+            try:
+                key = _key((*arrays, *outs, grad_output), (options, names, "detached"))
+                found = spec.plans.get(key)
+            except (AttributeError, TypeError):
+                found = key = None
             if found is None:
                 checked = spec.converted(self, arrays)
                 if grad_output is not None:
@@ -152,20 +152,51 @@ class TorchBackend:
 TORCH = TorchBackend()
 
 
-def _key(arrays: tuple[Any, ...], options: tuple[Any, ...]) -> Any:
-    """What a plan depends on; None where it cannot be told."""
-    key: list[Any] = [options]
-    try:
-        for array in arrays:
-            if array is None:
-                key.append(None)
-            else:
-                key += (array.__class__, array.shape, array.stride(), array.dtype, array.is_cpu, array.is_neg())
-        result = tuple(key)
-        hash(result)
-    except (AttributeError, TypeError, RuntimeError):
-        return None
-    return result
+#: Up to so many elements, the forward pass computes the gradient of a reduced loss too: the backward pass then costs
+#: one multiplication by the upstream gradient. Not for 16-bit types, whose gradient must be rounded once, at the end.
+EAGER_ELEMENTS = 16384
+
+
+def _wanted(spec: Loss, arrays: Operands) -> tuple[str, ...]:
+    """The arguments that autograd wants gradients for."""
+    x, t, *others = arrays
+    wanted = (("input", "target") if t.requires_grad else ("input",)) if x.requires_grad else ()
+    if not x.requires_grad and t.requires_grad:
+        wanted = ("target",)
+    if "target" in wanted and "target" not in spec.differentiable:
+        raise spec.refusal("target")
+    for name, array in zip(spec.names[2:], others, strict=True):
+        if array is not None and array.requires_grad:
+            raise spec.refusal(name)
+    return wanted
+
+
+def _prepared(spec: Loss, arrays: Operands, options: tuple[Any, ...], wrt: tuple[str, ...]) -> Prepared:
+    """The plan of the value, or of the forward pass of autograd."""
+    if not wrt:
+        return Prepared(spec, TORCH, arrays, options, spec.flags("value"))
+    found = Prepared(spec, TORCH, arrays, options, spec.flags("forward"))
+    if (
+        wrt == ("input",)
+        and arrays[0].numel() <= EAGER_ELEMENTS
+        and found.dtype in ("float32", "float64")
+        and found.problem.reduction != "none"
+    ):
+        eager = Prepared(spec, TORCH, arrays, options, spec.flags("value", wrt), wrt, (None,))
+        if eager.one_gradient:
+            return eager
+    return found
+
+
+def _key(arrays: tuple[Any, ...], head: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What a plan depends on; an AttributeError where something is no tensor."""
+    key: list[Any] = [head]
+    for array in arrays:
+        if array is None:
+            key.append(None)
+        else:
+            key += (array.__class__, array.shape, array.stride(), array.dtype, array.is_cpu, array.is_neg())
+    return tuple(key)
 
 
 def _remember(spec: Loss, key: Any, checked: Operands, arrays: Operands, prepared: Prepared) -> None:
@@ -182,12 +213,39 @@ def _widened(arrays: Operands) -> Operands:
     )
 
 
-class _Function(torch.autograd.Function):
+class _LossFunction(torch.autograd.Function):
+    @classmethod
+    def bare_apply(cls, *arguments: Any) -> Any:
+        # What Function.apply does outside of functorch's transforms, without its search for them in every argument.
+        if torch._C._are_functorch_transforms_active():
+            return cls.apply(*arguments)
+        return super(torch.autograd.Function, cls).apply(*arguments)  # type: ignore[misc]
+
+
+class _EagerGradient(_LossFunction):
+    """For small inputs: forward computes value and gradient in one launch, backward multiplies."""
+
+    @staticmethod
+    def forward(ctx: Any, spec: Loss, found: Prepared, *arrays: Any) -> Any:
+        value, (grad,) = found.value_and_grads(arrays, (None,), None)  # type: ignore[arg-type]
+        ctx.details = spec.name, grad
+        ctx.save_for_backward(arrays[0])
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Any) -> tuple[Any, ...]:
+        name, grad = ctx.details
+        if torch.is_grad_enabled():
+            return None, None, _Once.apply(name, grad * upstream.detach(), *ctx.saved_tensors, upstream), *[None] * 4
+        return None, None, grad * upstream, None, None, None, None
+
+
+class _LateGradient(_LossFunction):
     """Forward: the value, and what the backward pass needs of each row. Backward: the gradient, written once."""
 
     @staticmethod
-    def forward(ctx: Any, spec: Loss, options: tuple[Any, ...], *arrays: Any) -> Any:
-        found, operands, loss, statistics, denominator = _forward(spec, options, arrays)  # type: ignore[arg-type]
+    def forward(ctx: Any, spec: Loss, found: Prepared, *arrays: Any) -> Any:
+        operands, loss, statistics, denominator = _forward(found, arrays)  # type: ignore[arg-type]
         ctx.save_for_backward(*operands, statistics)
         ctx.details = spec, found, denominator, arrays[0].shape, arrays[0].dtype, arrays[1].shape, arrays[1].dtype
         return loss
@@ -208,8 +266,10 @@ class _Function(torch.autograd.Function):
                     grad = TORCH.sum_to(grad, tuple(shape))
                 finished[index] = grad if grad.dtype == dtype else grad.to(dtype)
         if again:
-            finished = [None if grad is None else _Once.apply(spec.name, grad, *operands[:2], upstream) for grad in finished]
-        return (None, None, *finished, None, None, None)
+            finished = [
+                None if grad is None else _Once.apply(spec.name, grad, *operands[:2], upstream) for grad in finished
+            ]
+        return None, None, *finished, None, None, None
 
 
 class _Once(torch.autograd.Function):
@@ -227,24 +287,20 @@ class _Once(torch.autograd.Function):
         )
 
 
-def _forward(
-    spec: Loss, options: tuple[Any, ...], arrays: Operands
-) -> tuple[Prepared, Operands, Any, Any, float]:
-    key = _key(arrays, ("forward", options))
-    found = spec.plans.get(key) if key else None
-    if found is None:
-        checked = spec.converted(TORCH, arrays)
-        found = Prepared(spec, TORCH, checked, options, spec.flags("forward"))
-        _remember(spec, key, checked, arrays, found)
-        arrays = checked
+def _forward(found: Prepared, arrays: Operands) -> tuple[Operands, Any, Any, float]:
     operands = found.operands(arrays)
     plan = found.plan
     losses = None if plan.losses is None else plan.losses.make(TORCH)
     statistics = None if plan.statistics is None else plan.statistics.make(TORCH)
-    value, denominator = plan.run(operands, None, losses, None, None, statistics)
+    address = torch.Tensor.data_ptr
+    value, denominator = plan.run(
+        operands,
+        losses=0 if losses is None else address(losses),
+        statistics=0 if statistics is None else address(statistics),
+    )
     if losses is None:
-        return found, operands, TORCH.scalar(value, found.dtype), statistics, denominator
-    return found, operands, losses.to(_DTYPES[found.dtype]), statistics, denominator
+        return operands, TORCH.scalar(value, found.dtype), statistics, denominator
+    return operands, losses.to(_DTYPES[found.dtype]), statistics, denominator
 
 
 def _backward(
@@ -271,7 +327,8 @@ def _backward(
     scale = 1.0
     if reduction == "mean":
         scale = 1.0 / denominator if denominator else (0.0 if found.problem.empty == "zero" else float("inf"))
-    plan.run(operands, upstream, None, written[0], written[1], statistics, scale)
+    addresses = (0 if array is None else array.data_ptr() for array in (upstream, None, *written, statistics))
+    plan.run(operands, *addresses, scale)
     return [written[ARGUMENTS_WITH_GRADIENT.index(name)] for name in wrt]
 
 
@@ -297,7 +354,10 @@ def _spec(name: str) -> Loss:
 
 def _op_forward(*arguments: Any) -> tuple[Any, Any, Any]:
     *arrays, name, text = arguments
-    _, _, loss, statistics, denominator = _forward(_spec(name), ast.literal_eval(text), tuple(arrays))  # type: ignore[arg-type]
+    spec = _spec(name)
+    checked = spec.converted(TORCH, tuple(arrays))  # type: ignore[arg-type]
+    found = Prepared(spec, TORCH, checked, ast.literal_eval(text), spec.flags("forward"))
+    _, loss, statistics, denominator = _forward(found, checked)
     if statistics is None:
         statistics = torch.empty(0)
     return loss, statistics, torch.tensor(denominator, dtype=torch.float64)
@@ -316,7 +376,9 @@ def _op_forward_fake(*arguments: Any) -> tuple[Any, Any, Any]:
     for length in shape:
         size = size * length
     compute = _DTYPES[_arrays.COMPUTE[_NAMES[dtype]]]
-    statistics = x.new_empty((size, 2), dtype=compute) if problem.has_statistics else x.new_empty(0, dtype=torch.float32)
+    statistics = (
+        x.new_empty((size, 2), dtype=compute) if problem.has_statistics else x.new_empty(0, dtype=torch.float32)
+    )
     loss = x.new_empty(shape if problem.reduction == "none" else (), dtype=dtype)
     return loss, statistics, x.new_empty((), dtype=torch.float64)
 

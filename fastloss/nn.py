@@ -54,7 +54,9 @@ class _Loss(torch.nn.Module):
         for name, value in bound.arguments.items():
             if name in ("weight", "pos_weight"):
                 if value is not None and not isinstance(value, torch.Tensor):
-                    raise TypeError(f"{type(self).__name__}: {name} is of type {type(value).__name__}, expected a tensor")
+                    raise TypeError(
+                        f"{type(self).__name__}: {name} is of type {type(value).__name__}, expected a tensor"
+                    )
                 self.register_buffer(name, value)
             else:
                 self._options[name] = value

@@ -1,0 +1,120 @@
+"""Interleaved timing: every contender in one loop, so that what the machine does besides hits all of them."""
+
+from __future__ import annotations
+
+import gc
+import math
+import random
+import statistics
+import time
+from typing import Any, NamedTuple
+
+from arena import Arena
+from bandwidth import COPIES, copies
+from baselines import peers
+from cases import Case
+from variants import Variant, difference, ours
+
+#: Largest difference from PyTorch eager: relative in the value, and in the gradient relative to its largest element.
+#: In 16 bits it is PyTorch's rounding of the loss and of the log-probabilities that is allowed for.
+TOLERANCE = {"float32": (1e-5, 1e-5), "float16": (2e-3, 2e-3), "bfloat16": (1.6e-2, 1.6e-2)}
+
+
+class Effort(NamedTuple):
+    seconds: float  # for one case and mode
+    rounds: int  # at least
+    sample: float  # seconds: a sample of a shorter call is a loop of so many
+    pause: float  # seconds between samples
+
+
+#: The pause lets a library's idle threads fall asleep, which spin for some milliseconds after a parallel region:
+#: without it each contender would be charged for the one before.
+FULL = Effort(seconds=3.0, rounds=9, sample=4e-3, pause=4e-3)
+QUICK = Effort(seconds=0.25, rounds=3, sample=1e-3, pause=1e-3)
+
+
+def measure(arena: Arena, mode: str, effort: Effort = FULL, compiled: bool = True) -> dict[str, Any]:
+    """Check that all contenders agree, time them, and say what that means: plain numbers, for JSON."""
+    case = arena.case
+    contenders = ours(arena, mode) + peers(arena, mode, compiled)
+    first_calls = _warm_and_check(case, contenders)
+    samples = _interleave(contenders + ([] if case.hot else copies(arena)), arena.count, effort)
+    times = {name: _summary(seconds) for name, seconds in samples.items()}
+    for name, seconds in first_calls.items():
+        times[name]["first_call"] = seconds
+    return {"case": case.name, "mode": mode, "times": times, **_derived(case, mode, times)}
+
+
+def _warm_and_check(case: Case, contenders: list[Variant]) -> dict[str, float]:
+    """First calls, which compile, and their results against those of PyTorch eager; how long each took."""
+    reference = next(variant for variant in contenders if variant.name == "eager")
+    expected = reference.read(reference.call(0), 0)
+    if expected[1] is not None:
+        expected = (expected[0], expected[1].copy())  # others write their gradient to the same place
+    limits = TOLERANCE[case.dtype]
+    first_calls = {}
+    for variant in contenders:
+        start = time.perf_counter()
+        result = variant.call(0)
+        first_calls[variant.name] = time.perf_counter() - start
+        found = difference(variant.read(result, 0), expected)
+        # Not "any >": a NaN must fail.
+        if not all(gap <= limit for gap, limit in zip(found, limits, strict=True)):
+            raise ValueError(f"{case.name}: {variant.name} differs from eager by {found}, allowed are {limits}")
+    return first_calls
+
+
+def _interleave(variants: list[Variant], count: int, effort: Effort) -> dict[str, list[float]]:
+    """Seconds a call, sample by sample. The copies of the arrays take turns over all calls of all variants."""
+    turn = 0
+
+    def sample(variant: Variant, calls: int) -> float:
+        nonlocal turn
+        call, order = variant.call, [(turn + k) % count for k in range(calls)]
+        turn += calls
+        start = time.perf_counter()
+        for i in order:
+            call(i)
+        return (time.perf_counter() - start) / calls
+
+    calls = {}
+    for variant in variants:
+        sample(variant, 1)
+        once = min(sample(variant, 1) for _ in range(2))
+        once = min(once, sample(variant, max(1, min(100, int(effort.sample / once)))))
+        calls[variant.name] = max(1, math.ceil(effort.sample / once))
+    found: dict[str, list[float]] = {variant.name: [] for variant in variants}
+    shuffled, rng = list(variants), random.Random(0)
+    gc.collect()
+    gc.disable()
+    try:
+        end = time.perf_counter() + effort.seconds
+        while time.perf_counter() < end or len(found[variants[0].name]) < effort.rounds:
+            rng.shuffle(shuffled)  # nobody always follows the same neighbour
+            for variant in shuffled:
+                time.sleep(effort.pause)
+                found[variant.name].append(sample(variant, calls[variant.name]))
+    finally:
+        gc.enable()
+    return found
+
+
+def _summary(seconds: list[float]) -> dict[str, float]:
+    low, middle, high = statistics.quantiles(seconds, n=4, method="inclusive")
+    return {"median": middle, "q25": low, "q75": high, "rounds": len(seconds)}
+
+
+def _derived(case: Case, mode: str, times: dict[str, dict[str, float]]) -> dict[str, Any]:
+    own = times["fastloss"]["median"]
+    ratios = {
+        name: time["median"] / own
+        for name, time in times.items()
+        if name not in COPIES and name not in ("fastloss", "fastloss_new")
+    }
+    derived: dict[str, Any] = {"bytes": case.bytes(mode), "ratios": ratios, "share": None, "copy_bandwidth": None}
+    if not case.hot:
+        # A copy reads each byte and writes each byte.
+        bandwidth = 2 * case.input_bytes / min(times[name]["median"] for name in COPIES)
+        derived["copy_bandwidth"] = bandwidth
+        derived["share"] = case.bytes(mode) / bandwidth / own
+    return derived

@@ -1,0 +1,60 @@
+"""What the numbers were measured on."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import platform
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("fastloss", "numba", "llvmlite", "numpy", "torch", "jax", "optax", "scikit-learn")
+#: Assumed where the system does not say: more than most processors have, so that buffers are cold.
+LAST_CACHE = 64 << 20
+_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+def describe() -> dict[str, Any]:
+    import torch
+
+    import fastloss as fl
+
+    return {
+        "processor": _processor(),
+        "cores": fl.info()["cpus_available"],
+        "vector_bits": fl.info()["vector_bits"],
+        "last_cache_bytes": last_cache(),
+        "threads": {"fastloss": fl.get_num_threads(), "torch": torch.get_num_threads()},
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "versions": {name: version for name in PACKAGES if (version := _version(name))},
+        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+    }
+
+
+def last_cache() -> int:
+    """Bytes of the largest cache of the first processor."""
+    sizes = [LAST_CACHE]
+    for file in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
+        text = file.read_text().strip()
+        if text[:-1].isdigit() and text[-1] in _UNITS:
+            sizes.append(int(text[:-1]) * _UNITS[text[-1]])
+    return max(sizes[1:], default=LAST_CACHE)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    import llvmlite.binding as llvm
+
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()} ({llvm.get_host_cpu_name()})"
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

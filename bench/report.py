@@ -1,0 +1,196 @@
+"""From JSON to tables and a plot: python bench/report.py [--readme] [--json FILE]
+
+Writes bench/results/table.md (also printed), details.md and benchmark.png; with --readme the block between
+<!-- benchmark --> and <!-- /benchmark --> of README.md too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import goals
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+README = HERE.parent / "README.md"
+BEGIN, END = "<!-- benchmark -->", "<!-- /benchmark -->"
+
+PEERS = {"eager": "PyTorch eager", "compile": "torch.compile", "xla": "XLA", "sklearn": "scikit-learn"}
+STEPS = {
+    "value": "value",
+    "value_and_grad": "value and gradient",
+    "autograd": "autograd",
+    "nonleaf": "autograd, non-leaf, upstream 0.25",
+}
+MARKS = {True: "✓", False: "✗"}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, default=RESULTS / "latest.json")
+    parser.add_argument("--readme", action="store_true", help="rewrite the block in README.md")
+    arguments = parser.parse_args()
+    results = json.loads(arguments.json.read_text())
+    entries = [benchmark["extra_info"] for benchmark in results["benchmarks"]]
+    short = "\n".join([*conditions(results, entries), "", *summary(entries)])
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "table.md").write_text(short + "\n")
+    (RESULTS / "details.md").write_text("\n".join(details(results, entries)) + "\n")
+    plot(entries, RESULTS / "benchmark.png")
+    print(short)
+    if arguments.readme:
+        text = README.read_text()
+        if BEGIN not in text or END not in text:
+            print(f"README.md has no {BEGIN} ... {END}", file=sys.stderr)
+            return 1
+        before, after = text.split(BEGIN, 1)[0], text.split(END, 1)[1]
+        picture = "![Times of the peers over those of fastloss, and shares of the limit](bench/results/benchmark.png)"
+        README.write_text(f"{before}{BEGIN}\n{short}\n\n{picture}\n{END}{after}")
+    return 0
+
+
+def conditions(results: dict[str, Any], entries: list[dict[str, Any]]) -> list[str]:
+    """The machine and what the columns mean."""
+    machine = results["machine_info"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    speeds = sorted(entry["copy_bandwidth"] for entry in entries if entry["copy_bandwidth"])
+    speed = f", copying {speeds[len(speeds) // 2] / 1e9:.0f} GB/s (read and written)" if speeds else ""
+    quick = " **A quick run: rough numbers.**" if any(entry["quick"] for entry in entries) else ""
+    return [
+        f"Measured on {machine['date']}: {machine['processor']}, {machine['cores']} cores, "
+        f"{machine['last_cache_bytes'] >> 20} MB last cache{speed}, {machine['system']}; "
+        f"Python {machine['python']}, {versions}.{quick}",
+        "",
+        "Medians of interleaved runs on cold data (hot below 1 MB); columns of peers are their time over ours: more "
+        "than 1 is for fastloss. *Limit* is the time in which this machine copies the least bytes that the step must "
+        "move, *share* that time over ours. *value* is held against the peer's forward alone, *value and gradient* "
+        "(into a given buffer) and *autograd* (through PyTorch, a new gradient in each step) against forward and "
+        "backward.",
+    ]
+
+
+def summary(entries: list[dict[str, Any]]) -> list[str]:
+    peers = [peer for peer in PEERS if any(peer in entry["ratios"] for entry in entries)]
+    lines = [
+        "| case | step | fastloss | share | " + " | ".join(PEERS[peer] for peer in peers) + " |",
+        "|---|---|--:|--:|" + "--:|" * len(peers),
+    ]
+    previous = None
+    for entry in entries:
+        if entry["mode"] == "nonleaf":  # in the details
+            continue
+        name = entry["case"] if entry["case"] != previous else ""
+        previous = entry["case"]
+        cells = [name, STEPS[entry["mode"]], duration(entry["times"]["fastloss"]["median"]), share(entry["share"])]
+        lines.append("| " + " | ".join(cells + [ratio(entry["ratios"].get(peer)) for peer in peers]) + " |")
+    return lines
+
+
+def details(results: dict[str, Any], entries: list[dict[str, Any]]) -> list[str]:
+    verdicts = goals.of_cases(entries) + goals.of_processes(results)
+    lines = [
+        "# Benchmark, in detail",
+        "",
+        *conditions(results, entries),
+        "",
+        f"## Goals: {sum(verdict.passed for verdict in verdicts)} of {len(verdicts)} reached",
+        "",
+        "| what | goal | found | |",
+        "|---|--:|--:|---|",
+        *(f"| {v.what} | {v.goal} | {v.found} | {MARKS[v.passed]} |" for v in verdicts),
+        "",
+        "## Times",
+        "",
+        "The middle half of the samples in brackets. `fastloss_new` returns a new gradient instead of writing a given "
+        "one; `float32` is our own float32 on the same numbers; `copy_*` copies the input, with all cores. *First "
+        "call* includes compilation where the library's own cache had nothing (it is the second call of eager).",
+        "",
+        "| case | step | who | median | quartiles | samples | over fastloss | first call |",
+        "|---|---|---|--:|--:|--:|--:|--:|",
+    ]
+    for entry in entries:
+        own = entry["times"]["fastloss"]["median"]
+        for who, time in entry["times"].items():
+            first = duration(time["first_call"]) if "first_call" in time else ""
+            quartiles = f"[{duration(time['q25'])}, {duration(time['q75'])}]"
+            lines.append(
+                f"| {entry['case']} | {STEPS[entry['mode']]} | {who} | {duration(time['median'])} | {quartiles} | "
+                f"{time['rounds']} | {ratio(time['median'] / own)} | {first} |"
+            )
+    if start := results.get("start"):
+        lines += [
+            "",
+            f"Start: import numba {duration(start['import_numba'])}, import fastloss "
+            f"{duration(start['import_fastloss'])}, first call {duration(start['first_call_cold'])} on a cold cache "
+            f"and {duration(start['first_call_warm'])} on a warm one.",
+        ]
+    for library, times in results.get("blas", {}).items():
+        lines += [
+            "",
+            f"A {library} product of 512 x 512 x 512: {duration(times['alone'])} without us, "
+            f"{duration(times['after_fastloss'])} right after a call of ours; our call: "
+            f"{duration(times['fastloss_alone'])} without the product, {duration(times['fastloss_after'])} after it.",
+        ]
+    return lines
+
+
+def plot(entries: list[dict[str, Any]], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    colours = {"eager": "#D55E00", "compile": "#0072B2", "xla": "#009E73", "sklearn": "#CC79A7"}
+    cases = list(dict.fromkeys(entry["case"] for entry in entries))
+    steps = ("value", "value_and_grad", "autograd")
+    figure, axes = plt.subplots(
+        1, 4, figsize=(15, 1.4 + 0.34 * len(cases)), sharey=True, layout="constrained", squeeze=False
+    )
+    for axis, step in zip(axes[0], steps, strict=False):
+        for peer, colour in colours.items():
+            points = [(e["ratios"][peer], e["case"]) for e in entries if e["mode"] == step and peer in e["ratios"]]
+            axis.plot([x for x, _ in points], [cases.index(c) for _, c in points], "o", color=colour, label=PEERS[peer])
+        axis.axvline(1, color="black", linewidth=1)
+        axis.set(xscale="log", title=f"{STEPS[step]}: time of the peer / fastloss")
+        axis.xaxis.set_major_formatter("{x:g}")
+    for step, marker in zip(steps, "<o>", strict=True):
+        points = [(e["share"], e["case"]) for e in entries if e["mode"] == step and e["share"] is not None]
+        axes[0][3].plot([x for x, _ in points], [cases.index(c) for _, c in points], marker, label=STEPS[step])
+    axes[0][3].axvline(1, color="black", linewidth=1)
+    axes[0][3].set(xlim=(0, None), title="share of the limit of memory")
+    axes[0][0].set_yticks(range(len(cases)), cases)
+    axes[0][0].invert_yaxis()
+    for axis in axes[0]:
+        axis.grid(alpha=0.3)
+        axis.title.set_fontsize(10)
+    axes[0][0].legend(fontsize=8)
+    axes[0][3].legend(fontsize=8)
+    figure.savefig(path, dpi=90, metadata={"Software": None})
+    plt.close(figure)
+
+
+def duration(seconds: float) -> str:
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}" if seconds < 1000 * size else f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 1e-6:.3g} µs"
+
+
+def share(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def ratio(value: float | None) -> str:
+    """Losses in bold: they are not to be overlooked."""
+    if value is None:
+        return ""
+    text = f"{value:.0f}x" if value >= 9.95 else f"{value:.1f}x" if value >= 0.95 else f"{value:.2f}x"
+    return text if value >= 1 else f"**{text}**"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
