@@ -143,11 +143,13 @@ def build(
             found = np.unravel_index(item, [shape[axis] for axis in order])
             for axis, i in zip(order, found, strict=True):
                 index[axis] = int(i)
-        assert domain is not None
-        value = float(backend.broadcast_to(operands[0], shape)[tuple(index)])
-        return ValueError(
-            f"{loss}: input{index or ''} is {value:g}, expected a number in [{domain[0]:g}, {domain[1]:g}]"
-        )
+        low, high = domain or (-math.inf, math.inf)
+        where = list(index) if index else ""
+        for name, operand in (("input", operands[0]), ("target", operands[1])):
+            value = float(backend.broadcast_to(operand, shape)[tuple(index)])
+            if not low <= value <= high:
+                return ValueError(f"{loss}: {name}{where} is {value:g}, expected a number in [{low:g}, {high:g}]")
+        return ValueError(f"{loss}: element {where} was outside its domain, but is no longer: who writes to it?")
 
     return Plan(
         loss=loss,
@@ -170,7 +172,7 @@ def build(
 
 def normalise(loss: str, backend: Any, arrays: Operands, names: tuple[str, ...]) -> Operands:
     """All operands of one dtype, weights broadcastable to the loss."""
-    given = {
+    given: dict[str, Any] = {
         name: None if array is None else backend.convert(array, loss, name)
         for name, array in zip(names, arrays, strict=True)
     }
@@ -182,7 +184,7 @@ def normalise(loss: str, backend: Any, arrays: Operands, names: tuple[str, ...])
         raise ValueError(
             f"{loss}: input has shape {tuple(x.shape)} and {names[1]} has shape {tuple(t.shape)}: they do not broadcast"
         ) from None
-    result = []
+    result: list[Any] = []
     for name, array in given.items():
         if array is None:
             result.append(None)

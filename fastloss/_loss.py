@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from fastloss import _arrays
-from fastloss._plan import Operands, Output, Plan
+from fastloss._plan import Operands, Output, Runnable
 
 #: A call, sorted: arrays in the order of the kernels' operands, and hashable options.
 Arguments = tuple[Operands, tuple[Any, ...]]
@@ -39,7 +39,9 @@ class Problem(Protocol):
     def normalise(self, backend: Any, arrays: Operands) -> Operands:
         """The arrays checked, and in a form that kernels read."""
 
-    def build(self, backend: Any, operands: Operands, upstream: Any, flags: int, outs: tuple[Any, Any]) -> Plan | None:
+    def build(
+        self, backend: Any, operands: Operands, upstream: Any, flags: int, outs: tuple[Any, Any]
+    ) -> Runnable | None:
         """The plan; None asks for a contiguous input. ``outs`` are the caller's arrays for the gradients."""
 
     def loss_shape(self, operands: Operands) -> tuple[int, ...]:
@@ -102,11 +104,11 @@ class Prepared:
             operands = self._tidied(operands)
             plan = problem.build(backend, operands, upstream, flags, given)
         assert plan is not None
-        self.plan: Plan = plan
+        self.plan: Runnable = plan
         self.direct = all(a is b for a, b in zip(operands, arrays, strict=True))
         self.message = problem.warning(operands)
         self.plain = self.direct and self.message is None
-        self.backward_plans: dict[Any, Plan] = {}
+        self.backward_plans: dict[Any, Runnable] = {}
         self.gradients = tuple(self._gradient(name, arrays, given) for name in wrt)
         # The common case: a scalar and the input's gradient, which the kernel writes where the caller wants it.
         self.one_gradient = (
@@ -397,7 +399,7 @@ def loss(
             function.__qualname__ = f"{bind.__name__}.{function.__name__}"
             function.__module__ = bind.__module__
             function.__doc__ = f"{text}: see :func:`{bind.__name__}`.\n\n{_GRADIENT_ARGUMENTS}"
-            function.__signature__ = longer  # type: ignore[attr-defined]
+            function.__signature__ = longer  # type: ignore[attr-defined, union-attr]
         value.value_and_grad = value_and_grad  # type: ignore[attr-defined]
         value.grad = grad  # type: ignore[attr-defined]
         value.spec = spec  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -60,6 +60,26 @@ class Output(NamedTuple):
         return tuple(strides)
 
 
+class Runnable(Protocol):
+    """A plan: one launch, or several."""
+
+    losses: Output | None
+    grads: tuple[Output | None, Output | None]
+    statistics: Output | None
+
+    def run(
+        self,
+        operands: Operands,
+        upstream: int = 0,
+        losses: int = 0,
+        grad: int = 0,
+        target_grad: int = 0,
+        statistics: int = 0,
+        scale: float = 1.0,
+    ) -> tuple[float, float]:
+        """Launch; the reduced value and the denominator of the mean. Outputs are given by address, 0 where absent."""
+
+
 def extents(backend: Any, arrays: list[Any]) -> Any:
     """The bytes that each of the ten arrays of a launch spans, relative to its address."""
     table = np.zeros(20, np.int64)
@@ -102,8 +122,10 @@ class Plan:
 
         self.loss = loss
         self.backend = backend
+        self.items = items
         self.address_of = backend.address
-        self.launch = launch.launch
+        self.launch_serial = launch.launch_serial
+        self.launch_shared = launch.launch_shared
         template = np.zeros(launch.SLOTS, np.int64)
         template[launch.FUNCTION] = kernel.address
         template[launch.ITEMS] = items
@@ -134,13 +156,15 @@ class Plan:
     ) -> tuple[float, float]:
         """Launch; the reduced value and the denominator of the mean. Outputs are given by address, 0 where absent."""
         address = self.address_of
-        pool, threads = 0, 1
+        launch, pool, threads = self.launch_serial, 0, 1
         if self.parallel:
             threads = min(_threads.get_num_threads(), self.backend.max_threads())
             if threads > 1:
                 pool = _threads.pool(threads)
+                if pool:
+                    launch = self.launch_shared
         x, t, third, weight, sample_weight = operands
-        value, denominator, bad = self.launch(
+        value, denominator, bad = launch(
             self.address,
             pool,
             threads,

@@ -9,7 +9,7 @@ import numpy as np
 from fastloss import _errors
 from fastloss._arrays import COMPUTE, ITEMSIZE
 from fastloss._layout import collapse, size_of
-from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Plan, extents
+from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Plan, Runnable, extents
 
 #: Rows with at most so many classes are worked on in lanes (measured: the two meet at about 100 classes).
 MAX_CLASSES_IN_LANES = 64
@@ -46,10 +46,54 @@ def geometry(shape: tuple[int, ...], axis: int, strides: list[tuple[int, ...]]) 
     return Geometry(lengths[0], lengths[1], tuple((c[0], c[1], s[axis]) for c, s in zip(padded, strides, strict=True)))
 
 
+class SplitPlan:
+    """Huge rows: note what the pieces hold, fold it to losses and statistics, write the gradient piece by piece."""
+
+    def __init__(self, note: Plan, fold: Plan, write: Plan, flags: int, parts: Output) -> None:
+        from fastloss.kernels import launch_cpu as launch
+
+        self.note, self.fold, self.write = note, fold, write
+        self.value = bool(flags & launch.VALUE)
+        self.mean = bool(flags & launch.MEAN)
+        self.empty_zero = bool(flags & launch.EMPTY_ZERO)
+        self.parts = parts
+        self.losses, self.grads, self.statistics = note.losses, note.grads, note.statistics
+        self.own_statistics = Output((fold.items, 3), "float64")  # large enough for all dtypes
+
+    def run(
+        self,
+        operands: Operands,
+        upstream: int = 0,
+        losses: int = 0,
+        grad: int = 0,
+        target_grad: int = 0,
+        statistics: int = 0,
+        scale: float = 1.0,
+    ) -> tuple[float, float]:
+        """As Plan.run."""
+        if not self.value:
+            return self.write.run(operands, upstream, 0, grad, target_grad, statistics, scale)
+        backend = self.note.backend
+        x, t, _, weight, sample_weight = operands
+        parts = self.parts.make(backend)
+        with_parts = (x, t, parts, weight, sample_weight)
+        self.note.run(with_parts)
+        kept = None if statistics else self.own_statistics.make(backend)
+        place = statistics or backend.address(kept)
+        value, denominator = self.fold.run(with_parts, losses=losses, statistics=place)
+        if grad or target_grad:
+            if self.mean:
+                scale = 0.0 if denominator == 0.0 and self.empty_zero else float(np.float64(scale) / denominator)
+            self.write.run(operands, upstream, 0, grad, target_grad, place, scale)
+        return value, denominator
+
+
 def normalise(
     loss: str, backend: Any, arrays: Operands, *, axis: int | None, probabilities_allowed: bool = True
 ) -> Operands:
     """Check and convert: contiguous int64 labels or probabilities of the input's dtype, weights for the arithmetic."""
+    x: Any
+    t: Any
     x, t, _, weight, sample_weight = (
         None if array is None else backend.convert(array, loss, name)
         for name, array in zip(("input", "target", "", "weight", "sample_weight"), arrays, strict=True)
@@ -107,7 +151,7 @@ def build(
     softcap: float | None = None,
     empty: str = "nan",
     log_probabilities: bool = False,
-) -> Plan | None:
+) -> Runnable | None:
     """The plan; None where the input's memory needs more than two axes of positions (copy it and ask again)."""
     from fastloss.kernels import build_cpu
     from fastloss.kernels import classification_cpu as kernels
@@ -146,7 +190,8 @@ def build(
     full = weight is not None or label_smoothing != 0.0 or z_loss != 0.0 or softcap is not None
     size = ITEMSIZE[compute]
     tiles = 1 if indices else 2
-    lanes = 0
+    kept_numbers = 2 if indices else 3
+    lanes, pieces = 0, 1
     if log_probabilities:
         kernel = build_cpu.kernel(kernels.nll, dtype)
         block = max(1, BLOCK_ELEMENTS // (classes if flags & launch.GRAD else 64))
@@ -156,13 +201,20 @@ def build(
         if in_lanes:
             budget = LANE_TILE_BYTES if own[2] == 1 else PLANE_TILE_BYTES
             lanes = max(16, min(kernels.MAX_LANES, budget // (size * classes * tiles) // 16 * 16))
-        kernel = build_cpu.kernel(
-            kernels.cross_entropy_lanes if in_lanes else kernels.cross_entropy_rows,
-            dtype,
-            INDEX=indices,
-            FULL=full,
-            SOFTCAP_ON=softcap is not None,
-        )
+        # A row that no cache holds, or few rows too long for one core each, are cut in pieces.
+        pieces = -(-classes // kernels.PIECE)
+        if in_lanes or not (pieces >= 4 or (pieces >= 2 and items < 8)):
+            pieces = 1
+        variant = {
+            "INDEX": indices,
+            "FULL": full,
+            "SOFTCAP_ON": softcap is not None,
+            "KEPT_NUMBERS": kept_numbers,
+        }
+        if in_lanes:
+            kernel = build_cpu.kernel(kernels.cross_entropy_lanes, dtype, **variant)
+        else:
+            kernel = build_cpu.kernel(kernels.cross_entropy_rows, dtype, **variant, SPLIT=pieces > 1)
         block = max(1, BLOCK_ELEMENTS // classes)
         if in_lanes:
             block = -(-block // lanes) * lanes
@@ -205,19 +257,36 @@ def build(
             f" or ignore_index ({ignore_index})"
         )
 
-    return Plan(
+    shared: dict[str, Any] = dict(
         loss=loss,
         backend=backend,
-        kernel=kernel,
-        items=items,
-        block=block,
-        nanoseconds=items * cost * (2 if dtype == "float64" else 1),
-        flags=flags,
         denominator=float(items),
         parameters=parameters,
         losses=Output(positions, compute) if reduction == "none" else None,
         grads=(outputs[0] if flags & launch.GRAD else None, outputs[1] if flags & launch.GRAD_TARGET else None),
-        statistics=Output((items, 2), compute) if flags & launch.STATS and not log_probabilities else None,
+        statistics=Output((items, kept_numbers), compute) if flags & launch.STATS and not log_probabilities else None,
         bad=bad,
-        extents=extents(backend, [*operands, None, None, *outs, None]) if any(o is not None for o in outs) else None,
     )
+    spans = extents(backend, [*operands, None, None, *outs, None]) if any(out is not None for out in outs) else None
+    nanoseconds = items * cost * (2 if dtype == "float64" else 1)
+    if pieces == 1:
+        return Plan(
+            **shared, kernel=kernel, items=items, block=block, nanoseconds=nanoseconds, flags=flags, extents=spans
+        )
+    parameters[kernels.PIECES] = pieces
+    gradients = launch.GRAD | launch.GRAD_TARGET
+    combine = build_cpu.kernel(kernels.combine_rows, dtype, **variant)
+    note = Plan(**shared, kernel=kernel, items=items * pieces, block=1, nanoseconds=nanoseconds, flags=launch.VALUE)
+    fold = Plan(
+        **shared, kernel=combine, items=items, block=1, nanoseconds=0.0, flags=flags & ~gradients & ~launch.STATS
+    )
+    write = Plan(
+        **shared,
+        kernel=kernel,
+        items=items * pieces,
+        block=1,
+        nanoseconds=nanoseconds,
+        flags=flags & gradients | launch.STATS,
+        extents=spans,
+    )
+    return SplitPlan(note, fold, write, flags, Output((items * pieces, kernels.PART_BYTES // 8), "float64"))

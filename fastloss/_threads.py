@@ -84,11 +84,14 @@ def get_num_threads() -> int:
 
 
 def pool(threads: int) -> int:
-    """The address of the state of a pool with at least ``threads - 1`` workers (the caller is the last hand)."""
+    """The address of the state of a pool with at least ``threads - 1`` workers (the caller is the last hand).
+
+    0 where there is no pool: without POSIX threads everything runs serially.
+    """
     current = _pool
     if current is None or current.workers < threads - 1:
         current = _grow(threads - 1)
-    return current.address
+    return current.address if current.native else 0
 
 
 def _grow(workers: int) -> _Pool:
@@ -113,7 +116,7 @@ class _Pool:
         state = self._state[skip : skip + launch_cpu.POOL_SLOTS]
         self.address = state.ctypes.data
         self._threads: list[threading.Thread] = []
-        self._native = self._prepare(state)
+        self.native = self._prepare(state)
 
     def _prepare(self, state: Any) -> bool:
         try:
@@ -131,6 +134,8 @@ class _Pool:
                 self._kernels.CONDITION_WAIT: libc.pthread_cond_wait,
                 self._kernels.CONDITION_BROADCAST: libc.pthread_cond_broadcast,
                 self._kernels.YIELD: libc.sched_yield,
+                self._kernels.ALLOCATE: libc.malloc,
+                self._kernels.RELEASE: libc.free,
             }
         except (OSError, AttributeError, TypeError):  # no POSIX threads here
             return False
@@ -141,10 +146,10 @@ class _Pool:
 
     @property
     def workers(self) -> int:
-        return len(self._threads) if self._native else 1 << 30
+        return len(self._threads) if self.native else 1 << 30
 
     def add(self, workers: int) -> None:
-        while self._native and len(self._threads) < workers:
+        while self.native and len(self._threads) < workers:
             thread = threading.Thread(
                 target=self._kernels.worker, args=(self.address,), name=f"fastloss-{len(self._threads)}", daemon=True
             )
@@ -195,7 +200,7 @@ def description() -> str:
     """The threads in words, for ``info``."""
     if _pool is None:
         return "own pool, not started"
-    return f"own pool, {len(_pool._threads)} workers" if _pool._native else "serial: no POSIX threads"
+    return f"own pool, {len(_pool._threads)} workers" if _pool.native else "serial: no POSIX threads"
 
 
 if hasattr(os, "register_at_fork"):

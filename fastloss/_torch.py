@@ -319,16 +319,19 @@ def _backward(
     plan = found.backward_plans.get(key)
     if plan is None:
         plan = found.problem.build(TORCH, operands, upstream, spec.flags("backward", wrt), (None, None))
+        assert plan is not None  # the forward pass made the operands such that there is one
         found.backward_plans[key] = plan
     written: list[Any] = [None, None]
     for name in wrt:
         index = ARGUMENTS_WITH_GRADIENT.index(name)
-        written[index] = plan.grads[index].make(TORCH)
+        output = plan.grads[index]
+        assert output is not None
+        written[index] = output.make(TORCH)
     scale = 1.0
     if reduction == "mean":
         scale = 1.0 / denominator if denominator else (0.0 if found.problem.empty == "zero" else float("inf"))
-    addresses = (0 if array is None else array.data_ptr() for array in (upstream, None, *written, statistics))
-    plan.run(operands, *addresses, scale)
+    at = [0 if array is None else array.data_ptr() for array in (upstream, *written, statistics)]
+    plan.run(operands, at[0], 0, at[1], at[2], at[3], scale)
     return [written[ARGUMENTS_WITH_GRADIENT.index(name)] for name in wrt]
 
 

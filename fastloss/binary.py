@@ -80,7 +80,7 @@ def binary_cross_entropy(
 
     Args:
         input: probabilities x in [0, 1], of any shape.
-        target: y in [0, 1] (not checked), of the same shape; integers and bools are allowed.
+        target: y in [0, 1], of the same shape; integers and bools are allowed.
         weight: w, broadcastable to the input.
         reduction: ``"none"``, ``"sum"``, or ``"mean"``: divided by the number of elements that count, whatever
             ``weight`` is (as in PyTorch).
@@ -94,7 +94,7 @@ def binary_cross_entropy(
         The loss: a scalar, or an array for ``"none"``. Gradients exist for ``input`` (the default) and ``target``.
 
     Raises:
-        ValueError: a probability outside [0, 1] or NaN, shapes that differ, an option out of range. TypeError: a
+        ValueError: an input or target outside [0, 1] or NaN, shapes that differ, an option out of range. TypeError: a
             dtype that is not floating. NotImplementedError: a gradient for a weight.
 
     >>> import numpy as np, fastloss as fl

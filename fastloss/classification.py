@@ -7,7 +7,7 @@ from typing import Any
 
 from fastloss import _errors, _softmax
 from fastloss._loss import Arguments, loss
-from fastloss._plan import Operands, Plan
+from fastloss._plan import Operands, Runnable
 
 _REFUSED = {
     "weight": "multiply the unreduced loss yourself where the weights are learnt",
@@ -71,7 +71,9 @@ class SoftmaxProblem:
     def warning(self, operands: Operands) -> str | None:
         return None
 
-    def build(self, backend: Any, operands: Operands, upstream: Any, flags: int, outs: tuple[Any, Any]) -> Plan | None:
+    def build(
+        self, backend: Any, operands: Operands, upstream: Any, flags: int, outs: tuple[Any, Any]
+    ) -> Runnable | None:
         return _softmax.build(
             self.name,
             backend,

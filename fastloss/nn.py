@@ -16,8 +16,10 @@ from typing import Any
 import torch
 
 import fastloss
+from fastloss._loss import explained
 
 _CALL_ARGUMENTS = ("input", "target", "sample_weight")
+_BUFFERS = ("weight", "pos_weight")
 
 
 class _Loss(torch.nn.Module):
@@ -27,7 +29,7 @@ class _Loss(torch.nn.Module):
     """
 
     function: Any
-    _options: dict[str, Any]
+    _options: tuple[str, ...]
 
     def __init_subclass__(cls, loss: str) -> None:
         super().__init_subclass__()
@@ -35,10 +37,11 @@ class _Loss(torch.nn.Module):
         parameters = inspect.signature(cls.function).parameters
         own = [p for name, p in parameters.items() if name not in _CALL_ARGUMENTS]
         cls.__signature__ = inspect.Signature(own)  # type: ignore[attr-defined]
+        cls._options = tuple(p.name for p in own if p.name not in _BUFFERS)
         summary = (inspect.getdoc(cls.function) or "").partition("\n")[0]
         cls.__doc__ = (
-            f"{summary} The module of :func:`fastloss.{loss}`, which says what the parameters mean.\n\n"
-            "Weights are buffers; ``sample_weight`` may be given to the call."
+            f"{summary}\n\nThe module of :func:`fastloss.{loss}`, which says what the parameters mean. Weights are "
+            "buffers; ``sample_weight`` may be given to the call."
         )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -46,37 +49,29 @@ class _Loss(torch.nn.Module):
         try:
             bound = self.__signature__.bind(*args, **kwargs)  # type: ignore[attr-defined]
         except TypeError as error:
-            from fastloss._loss import explained
-
             raise explained(type(self).__name__, error, kwargs) from None
         bound.apply_defaults()
-        self._options = {}
         for name, value in bound.arguments.items():
-            if name in ("weight", "pos_weight"):
+            if name in _BUFFERS:
                 if value is not None and not isinstance(value, torch.Tensor):
                     raise TypeError(
                         f"{type(self).__name__}: {name} is of type {type(value).__name__}, expected a tensor"
                     )
                 self.register_buffer(name, value)
             else:
-                self._options[name] = value
-        # The same checks as at the call, but where the mistake is made.
-        self.function.spec.problem(*self._problem_options())
-
-    def _problem_options(self) -> tuple[Any, ...]:
-        names = inspect.signature(self.function.spec.problem).parameters
-        return tuple(self._options[name] for name in names)
-
-    def __getattr__(self, name: str) -> Any:
-        options = self.__dict__.get("_options", {})
-        return options[name] if name in options else super().__getattr__(name)
+                setattr(self, name, value)
+        # The checks of the call, made where the mistake is.
+        problem = self.function.spec.problem
+        problem(*(getattr(self, name) for name in inspect.signature(problem).parameters))
 
     def extra_repr(self) -> str:
         defaults = self.__signature__.parameters  # type: ignore[attr-defined]
-        return ", ".join(f"{k}={v!r}" for k, v in self._options.items() if v != defaults[k].default)
+        changed = (name for name in self._options if getattr(self, name) != defaults[name].default)
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in changed)
 
     def forward(self, input: torch.Tensor, target: torch.Tensor, sample_weight: torch.Tensor | None = None) -> Any:
-        return self.function(input, target, sample_weight=sample_weight, **self._buffers, **self._options)
+        options = {name: getattr(self, name) for name in self._options}
+        return self.function(input, target, sample_weight=sample_weight, **self._buffers, **options)
 
 
 class CrossEntropyLoss(_Loss, loss="cross_entropy"):

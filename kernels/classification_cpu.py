@@ -11,8 +11,8 @@ Every term of the loss has one sign, and o keeps the small probabilities that 1 
 to) / (1 + o), which keeps the small gradient of a confident row.
 
 Label smoothing e replaces t_c by (1 - e) t_c + e / C, each times the class weight; a tanh cap replaces z_c by
-cap tanh(z_c / cap). ``STATS`` keeps (m, o) of each position: two numbers, from which the backward pass writes the
-gradient in one pass over the logits, with the same bits as the fused pass.
+cap tanh(z_c / cap). ``STATS`` keeps (m, o) of each position, and T for soft targets: KEPT_NUMBERS, from which the
+backward pass writes the gradient in one pass over the logits, with the same bits as the fused pass.
 
 Positions are numbered as in the target: p = outer * INNER + inner.
 """
@@ -35,11 +35,20 @@ from fastloss.kernels.launch_cpu import (
     STATISTICS,
     STATS,
     TARGET,
+    THIRD,
     UPSTREAM,
     VALUE,
     WEIGHT,
 )
-from fastloss.kernels.memory_cpu import load_double, load_int, stack_buffer, store_double, store_int
+from fastloss.kernels.memory_cpu import (
+    allocate,
+    load_double,
+    load_int,
+    release,
+    stack_buffer,
+    store_double,
+    store_int,
+)
 
 # Class weights, sample weights, upstream gradients, losses and statistics are of the type of the arithmetic.
 # Parameters. Strides count elements: of logits, of their gradient, of the target (or its probabilities).
@@ -65,11 +74,15 @@ from fastloss.kernels.memory_cpu import load_double, load_int, stack_buffer, sto
     SMOOTHING,
     Z_LOSS,
     SOFTCAP,
-) = range(PARAMETERS, PARAMETERS + 21)
+    PIECES,
+) = range(PARAMETERS, PARAMETERS + 22)
 
 #: Elements of a row that are summed in the type of the arithmetic before the sum joins a float64.
 CHUNK = 4096
 CHUNK_BYTES = 8 * CHUNK
+#: Classes in a piece of a huge row.
+PIECE = 65536
+PART_BYTES = 40  # top, others, mass, dot, smooth_dot of a piece
 FOLD = 64  # the same for lanes, whose sums are sequential
 
 
@@ -92,7 +105,11 @@ def _row_loss(mass, dot, log_sum, top, z_loss):
 
 @Template
 def cross_entropy_rows(phase, low, high, arguments, partial):
-    """Positions whose classes lie side by side (or are copied so, chunk by chunk), one at a time."""
+    """Positions whose classes lie side by side (or are copied so, chunk by chunk), one at a time.
+
+    ``SPLIT``: a huge row is cut in pieces of PIECE classes, which are the items. With ``VALUE`` they only note in
+    PARTS what combine_rows needs; from the statistics that it finds, they write their part of the gradient.
+    """
     logits = load_int(arguments, INPUT)
     target = load_int(arguments, TARGET)
     class_weight = load_int(arguments, WEIGHT)
@@ -128,10 +145,17 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
         for c in range(classes):
             wide_sum += load_real(class_weight, c)
         weight_sum = real(wide_sum)
+    pieces = load_int(arguments, PIECES) if SPLIT else 1
     total = 0.0
     counted = 0.0
     bad = -1
-    for position in range(low, high):
+    for item in range(low, high):
+        position = item // pieces if SPLIT else item
+        first = 0
+        last = classes
+        if SPLIT:
+            first = (item - position * pieces) * PIECE
+            last = min(classes, first + PIECE)
         outer_index = position // inner
         inner_index = position - outer_index * inner
         row_weight = one
@@ -151,7 +175,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                         outer_index * load_int(arguments, GRAD_OUTER_STRIDE)
                         + inner_index * load_int(arguments, GRAD_INNER_STRIDE)
                     )
-                    for c in range(classes):
+                    for c in range(first, last):
                         store(g, c * grad_class_stride, zero)
                 continue
             if label < 0 or label >= classes:
@@ -174,12 +198,12 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
         )
         # The maximum and the others' sum: found, or remembered from the forward pass.
         if flags & STATS and not flags & VALUE:
-            top = load_real(statistics, 2 * position)
-            others = load_real(statistics, 2 * position + 1)
+            top = load_real(statistics, KEPT_NUMBERS * position)
+            others = load_real(statistics, KEPT_NUMBERS * position + 1)
         else:
             top = -real(np.inf)
-            for start in range(0, classes, CHUNK):
-                n = min(CHUNK, classes - start)
+            for start in range(first, last, CHUNK):
+                n = min(CHUNK, last - start)
                 z = _chunk(x, class_stride, start, n, buffer)
                 for i in range(n):
                     top = maxnum(top, load(z, i))
@@ -189,8 +213,8 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
             # would be lost beside a 1.
             small = 0.0
             maxima = 0.0
-            for start in range(0, classes, CHUNK):
-                n = min(CHUNK, classes - start)
+            for start in range(first, last, CHUNK):
+                n = min(CHUNK, last - start)
                 z = _chunk(x, class_stride, start, n, buffer)
                 chunk_small = zero
                 chunk_maxima = zero
@@ -202,9 +226,9 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 small += chunk_small
                 maxima += chunk_maxima
             others = real(small + (maxima - 1.0))
-            if flags & STATS:
-                store_real(statistics, 2 * position, top)
-                store_real(statistics, 2 * position + 1, others)
+            if flags & STATS and not SPLIT:
+                store_real(statistics, KEPT_NUMBERS * position, top)
+                store_real(statistics, KEPT_NUMBERS * position + 1, others)
         log_sum = log1p(others)
 
         # Target mass and its dot product with d.
@@ -216,11 +240,13 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 cap * tanh(load(x, label * class_stride) * over_cap) if SOFTCAP_ON else load(x, label * class_stride)
             ) - top
             dot = label_weight * d_label
+        elif flags & STATS and not flags & VALUE:
+            mass = load_real(statistics, KEPT_NUMBERS * position + 2)
         else:
             wide_mass = 0.0
             wide_dot = 0.0
-            for start in range(0, classes, CHUNK):
-                n = min(CHUNK, classes - start)
+            for start in range(first, last, CHUNK):
+                n = min(CHUNK, last - start)
                 z = _chunk(x, class_stride, start, n, buffer)
                 tc = _chunk(t, target_class_stride, start, n, target_buffer)
                 chunk_mass = zero
@@ -236,10 +262,13 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 wide_dot += chunk_dot
             mass = real(wide_mass)
             dot = real(wide_dot)
-        if FULL and smoothing != zero:
+            if flags & STATS and not SPLIT:
+                store_real(statistics, KEPT_NUMBERS * position + 2, mass)
+        smooth_dot = zero
+        if FULL and smoothing != zero and flags & VALUE:
             wide_dot = 0.0
-            for start in range(0, classes, CHUNK):
-                n = min(CHUNK, classes - start)
+            for start in range(first, last, CHUNK):
+                n = min(CHUNK, last - start)
                 z = _chunk(x, class_stride, start, n, buffer)
                 chunk_dot = zero
                 if weigh_classes:
@@ -251,7 +280,17 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                     for i in range(n):
                         chunk_dot += (cap * tanh(load(z, i) * over_cap) if SOFTCAP_ON else load(z, i)) - top
                 wide_dot += chunk_dot
-            dot = kept * dot + smoothing * real(wide_dot)
+            smooth_dot = real(wide_dot)
+        if SPLIT and flags & VALUE:
+            part = load_int(arguments, THIRD) + PART_BYTES * item
+            store_double(part, 0, top)
+            store_double(part, 1, others)
+            store_double(part, 2, mass)
+            store_double(part, 3, dot)
+            store_double(part, 4, smooth_dot)
+            continue
+        if FULL:
+            dot = kept * dot + smoothing * smooth_dot
             mass = kept * mass + smoothing * weight_sum
 
         if flags & VALUE:
@@ -272,8 +311,8 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 + inner_index * load_int(arguments, GRAD_INNER_STRIDE)
             )
             factor = row_scale * slope * over_sum
-            for start in range(0, classes, CHUNK):
-                n = min(CHUNK, classes - start)
+            for start in range(first, last, CHUNK):
+                n = min(CHUNK, last - start)
                 z = _chunk(x, class_stride, start, n, buffer)
                 out = g + start * grad_class_stride * ITEMSIZE
                 if FULL or not INDEX:
@@ -296,7 +335,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 else:
                     for i in range(n):
                         store(out, i * grad_class_stride, exp_nonpositive(load(z, i) - top) * factor)
-            if INDEX:
+            if INDEX and label >= first and label < last:
                 # What the other classes sum to, relative to the maximum.
                 rest = others if d_label == zero else one + (others - exp_nonpositive(d_label))
                 if FULL:
@@ -312,8 +351,8 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 outer_index * load_int(arguments, TARGET_GRAD_OUTER_STRIDE)
                 + inner_index * load_int(arguments, TARGET_GRAD_INNER_STRIDE)
             )
-            for start in range(0, classes, CHUNK):
-                n = min(CHUNK, classes - start)
+            for start in range(first, last, CHUNK):
+                n = min(CHUNK, last - start)
                 z = _chunk(x, class_stride, start, n, buffer)
                 for i in range(n):
                     d = (cap * tanh(load(z, i) * over_cap) if SOFTCAP_ON else load(z, i)) - top
@@ -323,6 +362,109 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                         if weigh_classes:
                             wi *= load_real(class_weight, start + i)
                     store(g, (start + i) * target_grad_class_stride, wi * (log_sum - d))
+    store_double(partial, 0, total)
+    store_double(partial, 1, counted)
+    store_int(partial, 2, bad)
+
+
+@Template
+def combine_rows(phase, low, high, arguments, partial):
+    """The losses and statistics of huge rows, from what cross_entropy_rows noted of their pieces."""
+    logits = load_int(arguments, INPUT)
+    target = load_int(arguments, TARGET)
+    parts = load_int(arguments, THIRD)
+    class_weight = load_int(arguments, WEIGHT)
+    sample_weight = load_int(arguments, SAMPLE_WEIGHT)
+    losses = load_int(arguments, LOSSES)
+    statistics = load_int(arguments, STATISTICS)
+    classes = load_int(arguments, CLASSES)
+    inner = load_int(arguments, INNER)
+    pieces = load_int(arguments, PIECES)
+    kept = real(load_double(arguments, KEPT))
+    smoothing = real(load_double(arguments, SMOOTHING))
+    z_loss = real(load_double(arguments, Z_LOSS))
+    cap = real(load_double(arguments, SOFTCAP))
+    one = real(1.0)
+    weigh_classes = FULL and class_weight != 0
+    weight_sum = 0.0
+    if FULL and weigh_classes:
+        for c in range(classes):
+            weight_sum += load_real(class_weight, c)
+    else:
+        weight_sum = np.float64(classes)
+    total = 0.0
+    counted = 0.0
+    bad = -1
+    for position in range(low, high):
+        label = 0
+        mass = 1.0
+        if INDEX:
+            label = load_index(target, position)
+            if label == load_int(arguments, IGNORE_INDEX):
+                if losses != 0:
+                    store_real(losses, position, real(0.0))
+                continue
+            if label < 0 or label >= classes:
+                bad = position
+                break
+            if weigh_classes:
+                mass = np.float64(load_real(class_weight, label))
+        row_weight = one
+        if sample_weight != 0:
+            row_weight = load_real(sample_weight, position)
+        counted += mass * row_weight if INDEX else row_weight
+
+        first = parts + PART_BYTES * position * pieces
+        top = -real(np.inf)
+        for piece in range(pieces):
+            top = maxnum(top, real(load_double(first + PART_BYTES * piece, 0)))
+        others = -1.0
+        dot = 0.0
+        smooth_dot = 0.0
+        if not INDEX:
+            mass = 0.0
+        for piece in range(pieces):
+            part = first + PART_BYTES * piece
+            d = np.float64(load_double(part, 0) - top)
+            # A piece's own maximum is exp(d) beside the row's; its dot products are moved from one to the other.
+            own = load_double(part, 1)
+            others += own + 1.0 if d == 0.0 else (own + 1.0) * np.exp(d)
+            if not INDEX:
+                own_mass = load_double(part, 2)
+                mass += own_mass
+                dot += load_double(part, 3) + (0.0 if own_mass == 0.0 else own_mass * d)
+            if FULL and smoothing != real(0.0):
+                own_weight = 0.0
+                end = min(classes, (piece + 1) * PIECE)
+                if weigh_classes:
+                    for c in range(piece * PIECE, end):
+                        own_weight += load_real(class_weight, c)
+                else:
+                    own_weight = np.float64(end - piece * PIECE)
+                smooth_dot += load_double(part, 4) + (0.0 if own_weight == 0.0 else own_weight * d)
+        if INDEX:
+            outer_index = position // inner
+            x = logits + ITEMSIZE * (
+                outer_index * load_int(arguments, OUTER_STRIDE)
+                + (position - outer_index * inner) * load_int(arguments, INNER_STRIDE)
+            )
+            z = load(x, label * load_int(arguments, CLASS_STRIDE))
+            dot = mass * ((cap * tanh(z * (one / cap)) if SOFTCAP_ON else z) - top)
+        log_sum = log1p(real(others))
+        row_mass = real(mass)
+        row_dot = real(dot)
+        if FULL:
+            row_mass = kept * row_mass + smoothing * real(weight_sum)
+            row_dot = kept * row_dot + smoothing * real(smooth_dot)
+        loss = row_weight * _row_loss(row_mass, row_dot, log_sum, top, z_loss)
+        total += loss
+        if losses != 0:
+            store_real(losses, position, loss)
+        if statistics != 0:
+            store_real(statistics, KEPT_NUMBERS * position, top)
+            store_real(statistics, KEPT_NUMBERS * position + 1, real(others))
+            if not INDEX:
+                store_real(statistics, KEPT_NUMBERS * position + 2, real(mass))
     store_double(partial, 0, total)
     store_double(partial, 1, counted)
     store_int(partial, 2, bad)
@@ -458,15 +600,15 @@ def _flush(tile, tile_stride, address, class_stride, lane_stride, classes, n):
 
 @Template
 def cross_entropy_lanes(phase, low, high, arguments, partial):
-    """Positions side by side, one in each lane of a vector: few classes, or a class axis that is not the last."""
-    logits = load_int(arguments, INPUT)
+    """Positions side by side, one in each lane of a vector: few classes, or a class axis that is not the last.
+
+    The steps and names are those of cross_entropy_rows. Loops over lanes are the inner ones and free of branches.
+    """
     target = load_int(arguments, TARGET)
     class_weight = load_int(arguments, WEIGHT)
     sample_weight = load_int(arguments, SAMPLE_WEIGHT)
     upstream = load_int(arguments, UPSTREAM)
     losses = load_int(arguments, LOSSES)
-    grads = load_int(arguments, GRAD_INPUT)
-    target_grads = load_int(arguments, GRAD_OF_TARGET)
     statistics = load_int(arguments, STATISTICS)
     flags = load_int(arguments, FLAGS)
     classes = load_int(arguments, CLASSES)
@@ -475,87 +617,96 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
     upstream_stride = load_int(arguments, UPSTREAM_STRIDE)
     ignore_index = load_int(arguments, IGNORE_INDEX)
     scale = real(load_double(arguments, SCALE))
-    kept = real(load_double(arguments, KEPT))
-    smoothing = real(load_double(arguments, SMOOTHING))
-    z_loss = real(load_double(arguments, Z_LOSS))
-    cap = real(load_double(arguments, SOFTCAP))
     zero, one = real(0.0), real(1.0)
-    over_cap = one / cap
-    weigh_classes = FULL and class_weight != 0
-    weight_sum = real(classes)
-    if FULL and weigh_classes and smoothing != zero:
-        wide_sum = 0.0
-        for c in range(classes):
-            wide_sum += load_real(class_weight, c)
-        weight_sum = real(wide_sum)
+    if FULL:
+        kept = real(load_double(arguments, KEPT))
+        smoothing = real(load_double(arguments, SMOOTHING))
+        z_loss = real(load_double(arguments, Z_LOSS))
+        weigh_classes = class_weight != 0
+        weight_sum = real(classes)
+        if weigh_classes:
+            wide_sum = 0.0
+            for c in range(classes):
+                wide_sum += load_real(class_weight, c)
+            weight_sum = real(wide_sum)
+    if SOFTCAP_ON:
+        cap = real(load_double(arguments, SOFTCAP))
+        over_cap = one / cap
 
     # One value a lane.
     label = stack_buffer(LANE_BYTES)  # the class, 0 where there is none
-    live = stack_buffer(LANE_BYTES)  # 1, or 0 for an ignored position
-    weight = stack_buffer(LANE_BYTES)  # of the sample
+    weight = stack_buffer(LANE_BYTES)  # of the sample; 0 for an ignored position, which is also not live
+    live = stack_buffer(LANE_BYTES)
     mass = stack_buffer(LANE_BYTES)
     dot = stack_buffer(LANE_BYTES)
     smooth_dot = stack_buffer(LANE_BYTES)
     top = stack_buffer(LANE_BYTES)
     others = stack_buffer(LANE_BYTES)
-    maxima = stack_buffer(LANE_BYTES)
     folded = stack_buffer(LANE_BYTES)
-    d_label = stack_buffer(LANE_BYTES)
-    factor = stack_buffer(LANE_BYTES)
+    loss = stack_buffer(LANE_BYTES)
     row_scale = stack_buffer(LANE_BYTES)
-    log_sum = stack_buffer(LANE_BYTES)
+    factor = stack_buffer(LANE_BYTES)
+    label_grad = stack_buffer(LANE_BYTES)
 
-    # The tiles of logits and of target probabilities.
-    needed = lanes * classes * REALSIZE * (1 if INDEX else 2)
-    heap = np.empty(0 if needed <= TILE_BYTES else needed // 8 + 8, np.float64)
-    stack_tile = stack_buffer(TILE_BYTES)
-    tile = stack_tile if needed <= TILE_BYTES else heap.ctypes.data
-    target_tile = tile + lanes * classes * REALSIZE
+    # The tiles of logits and of target probabilities: class c, lane r at c * lanes + r.
+    step = lanes * REALSIZE
+    needed = step * classes * (1 if INDEX else 2)
+    tile = stack_buffer(TILE_BYTES)
+    heap = 0
+    if needed > TILE_BYTES:
+        heap = allocate(needed)
+        tile = heap
+    target_tile = tile + step * classes
 
     total = 0.0
     counted = 0.0
     bad = -1
     start = low
-    while start < high:
+    while start < high and bad < 0:
         outer_index = start // inner
         inner_index = start - outer_index * inner
         n = min(min(lanes, high - start), inner - inner_index)
         # 1. What each position weighs, and its label.
+        tile_count = zero
+        wrong = 0
         for r in range(n):
             w = one
             if sample_weight != 0:
                 w = load_real(sample_weight, start + r)
+            if INDEX:
+                index = load_index(target, start + r)
+                ignored = index == ignore_index
+                outside = (index < 0) | (index >= classes)
+                wrong += 1 if outside and not ignored else 0
+                index = 0 if outside | ignored else index
+                store_index(label, r, index)
+                store_tile(live, r, zero if ignored else one)
+                w = zero if ignored else w
+                if FULL:
+                    m = one
+                    if weigh_classes:
+                        m = load_real(class_weight, index)
+                    store_tile(mass, r, m)
+                    tile_count += w * m
+                else:
+                    tile_count += w
+            else:
+                tile_count += w
             store_tile(weight, r, w)
-            store_tile(live, r, one)
-            store_tile(mass, r, one)
-        if INDEX:
+        counted += tile_count
+        if wrong > 0:
             for r in range(n):
                 index = load_index(target, start + r)
-                if index == ignore_index:
-                    store_tile(live, r, zero)
-                    store_tile(weight, r, zero)
-                    index = 0
-                elif index < 0 or index >= classes:
-                    if bad < 0:
-                        bad = start + r
-                    index = 0
-                store_int(label, r, index)
-                if weigh_classes:
-                    store_tile(mass, r, load_real(class_weight, index))
-            if bad >= 0:
-                break
-        tile_count = zero
-        for r in range(n):
-            tile_count += load_tile(weight, r) * (load_tile(mass, r) if INDEX else one)
-        counted += tile_count
-        if phase == COUNTING:
+                if bad < 0 and index != ignore_index and (index < 0 or index >= classes):
+                    bad = start + r
+        if phase == COUNTING or bad >= 0:
             start += n
             continue
 
-        # 2. The logits, transposed so that a lane is a position.
+        # 2. The logits, so that a lane is a position.
         offset = outer_index * load_int(arguments, OUTER_STRIDE) + inner_index * load_int(arguments, INNER_STRIDE)
         _fetch(
-            logits + offset * ITEMSIZE,
+            load_int(arguments, INPUT) + offset * ITEMSIZE,
             load_int(arguments, CLASS_STRIDE),
             load_int(arguments, INNER_STRIDE),
             classes,
@@ -565,9 +716,8 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
         )
         if SOFTCAP_ON:
             for c in range(classes):
-                row = tile + c * lanes * REALSIZE
                 for r in range(n):
-                    store_tile(row, r, cap * tanh(load_tile(row, r) * over_cap))
+                    store_tile(tile + c * step, r, cap * tanh(load_tile(tile + c * step, r) * over_cap))
         if not INDEX:
             offset = outer_index * load_int(arguments, TARGET_OUTER_STRIDE) + inner_index * load_int(
                 arguments, TARGET_INNER_STRIDE
@@ -582,172 +732,163 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                 lanes,
             )
 
-        # 3. Maximum and the others' sum, as in cross_entropy_rows.
+        # 3. The maximum and the others' sum: found, or remembered from the forward pass.
         if flags & STATS and not flags & VALUE:
             for r in range(n):
-                store_tile(top, r, load_real(statistics, 2 * (start + r)))
-                store_tile(others, r, load_real(statistics, 2 * (start + r) + 1))
+                store_tile(top, r, load_real(statistics, KEPT_NUMBERS * (start + r)))
+                store_tile(others, r, load_real(statistics, KEPT_NUMBERS * (start + r) + 1))
         else:
             for r in range(n):
                 store_tile(top, r, load_tile(tile, r))
-                store_double(folded, r, -1.0)
+                store_wide(folded, r, -1.0)
             for c in range(1, classes):
-                row = tile + c * lanes * REALSIZE
                 for r in range(n):
-                    store_tile(top, r, maxnum(load_tile(top, r), load_tile(row, r)))
+                    store_tile(top, r, maxnum(load_tile(top, r), load_tile(tile + c * step, r)))
             for first in range(0, classes, FOLD):
                 for r in range(n):
                     store_tile(others, r, zero)
-                    store_tile(maxima, r, zero)
+                    store_tile(factor, r, zero)  # the number of maxima, for now
                 for c in range(first, min(classes, first + FOLD)):
-                    row = tile + c * lanes * REALSIZE
                     for r in range(n):
-                        d = load_tile(row, r) - load_tile(top, r)
+                        d = load_tile(tile + c * step, r) - load_tile(top, r)
                         is_top = d == zero
                         store_tile(others, r, load_tile(others, r) + (zero if is_top else exp_nonpositive(d)))
-                        store_tile(maxima, r, load_tile(maxima, r) + (one if is_top else zero))
+                        store_tile(factor, r, load_tile(factor, r) + (one if is_top else zero))
                 for r in range(n):
-                    store_double(
-                        folded, r, load_double(folded, r) + (load_tile(others, r) + np.float64(load_tile(maxima, r)))
-                    )
+                    chunk = np.float64(load_tile(others, r)) + np.float64(load_tile(factor, r))
+                    store_wide(folded, r, load_wide(folded, r) + chunk)
             for r in range(n):
-                store_tile(others, r, real(load_double(folded, r)))
+                store_tile(others, r, real(load_wide(folded, r)))
             if flags & STATS:
                 for r in range(n):
-                    store_real(statistics, 2 * (start + r), load_tile(top, r))
-                    store_real(statistics, 2 * (start + r) + 1, load_tile(others, r))
-        for r in range(n):
-            store_tile(log_sum, r, log1p(load_tile(others, r)))
+                    store_real(statistics, KEPT_NUMBERS * (start + r), load_tile(top, r))
+                    store_real(statistics, KEPT_NUMBERS * (start + r) + 1, load_tile(others, r))
 
-        # 4. Target mass and its dot product with d.
-        if INDEX:
-            for r in range(n):
-                d = load_tile(tile, load_int(label, r) * lanes + r) - load_tile(top, r)
-                store_tile(d_label, r, d)
-            for r in range(n):
-                store_tile(dot, r, load_tile(mass, r) * load_tile(d_label, r))
-        else:
+        # 4. Target mass and its dot product with d, where they are more than one class's.
+        if not INDEX:
             for r in range(n):
                 store_tile(mass, r, zero)
                 store_tile(dot, r, zero)
             for c in range(classes):
-                row = tile + c * lanes * REALSIZE
-                target_row = target_tile + c * lanes * REALSIZE
                 wc = one
-                if weigh_classes:
+                if FULL and weigh_classes:
                     wc = load_real(class_weight, c)
                 for r in range(n):
-                    ti = wc * load_tile(target_row, r)
-                    d = load_tile(row, r) - load_tile(top, r)
+                    ti = wc * load_tile(target_tile + c * step, r)
+                    d = load_tile(tile + c * step, r) - load_tile(top, r)
                     store_tile(mass, r, load_tile(mass, r) + ti)
                     store_tile(dot, r, load_tile(dot, r) + (zero if ti == zero else ti * d))
-        if FULL and smoothing != zero:
+        if FULL:
             for r in range(n):
                 store_tile(smooth_dot, r, zero)
-            for c in range(classes):
-                row = tile + c * lanes * REALSIZE
-                wc = one
-                if weigh_classes:
-                    wc = load_real(class_weight, c)
-                if wc != zero:
-                    for r in range(n):
-                        d = load_tile(row, r) - load_tile(top, r)
-                        store_tile(smooth_dot, r, load_tile(smooth_dot, r) + wc * d)
-            for r in range(n):
-                store_tile(dot, r, kept * load_tile(dot, r) + smoothing * load_tile(smooth_dot, r))
-                store_tile(mass, r, kept * load_tile(mass, r) + smoothing * weight_sum)
+            if smoothing != zero:
+                for c in range(classes):
+                    wc = one
+                    if weigh_classes:
+                        wc = load_real(class_weight, c)
+                    if wc != zero:
+                        for r in range(n):
+                            d = load_tile(tile + c * step, r) - load_tile(top, r)
+                            store_tile(smooth_dot, r, load_tile(smooth_dot, r) + wc * d)
 
-        # 5. Losses.
+        # 5. What is left to do for a lane alone: its loss, and the factors of its gradient.
+        tile_total = 0.0
+        for r in range(n):
+            m_top = load_tile(top, r)
+            o = load_tile(others, r)
+            log_sum = log1p(o)
+            over_sum = one / (one + o)
+            if INDEX:
+                d = load_tile(tile, load_index(label, r) * lanes + r) - m_top
+                label_mass = load_tile(mass, r) if FULL else one
+                lane_mass = label_mass
+                lane_dot = label_mass * d
+            else:
+                lane_mass = load_tile(mass, r)
+                lane_dot = load_tile(dot, r)
+            if FULL:
+                lane_dot = kept * lane_dot + smoothing * load_tile(smooth_dot, r)
+                lane_mass = kept * lane_mass + smoothing * weight_sum
+                lane_loss = _row_loss(lane_mass, lane_dot, log_sum, m_top, z_loss)
+                slope = lane_mass + real(2.0) * z_loss * (m_top + log_sum)
+            else:
+                lane_loss = _row_loss(lane_mass, lane_dot, log_sum, m_top, zero)
+                slope = lane_mass
+            lane_scale = scale * load_tile(weight, r)
+            if upstream != 0:
+                lane_scale *= load_real(upstream, (start + r) * upstream_stride)
+            store_tile(row_scale, r, lane_scale)
+            store_tile(factor, r, lane_scale * slope * over_sum)
+            if INDEX:
+                lane_loss = zero if load_tile(live, r) == zero else lane_loss * load_tile(weight, r)
+                rest = o if d == zero else one + (o - exp_nonpositive(d))
+                gl = -slope * rest * over_sum
+                if FULL:
+                    gl += smoothing * (weight_sum - label_mass) + (slope - lane_mass)
+                    if SOFTCAP_ON:
+                        zl = (d + m_top) * over_cap
+                        gl *= one - zl * zl
+                store_tile(label_grad, r, zero if load_tile(live, r) == zero else lane_scale * gl)
+            else:
+                lane_loss *= load_tile(weight, r)
+                store_tile(smooth_dot, r, log_sum)  # for the gradient of the target
+            store_tile(loss, r, lane_loss)
+            tile_total += lane_loss
         if flags & VALUE:
-            tile_total = 0.0
-            for r in range(n):
-                loss = _row_loss(
-                    load_tile(mass, r), load_tile(dot, r), load_tile(log_sum, r), load_tile(top, r), z_loss
-                )
-                loss = zero if load_tile(live, r) == zero else loss * load_tile(weight, r)
-                tile_total += loss
-                store_tile(factor, r, loss)
             total += tile_total
             if losses != 0:
                 for r in range(n):
-                    store_real(losses, start + r, load_tile(factor, r))
+                    store_real(losses, start + r, load_tile(loss, r))
 
         # 6. Gradients.
-        if flags & (GRAD | GRAD_TARGET):
-            for r in range(n):
-                s = scale * load_tile(weight, r)
-                if upstream != 0:
-                    s *= load_real(upstream, (start + r) * upstream_stride)
-                store_tile(row_scale, r, s)
-            for r in range(n):
-                slope = load_tile(mass, r)
-                if FULL:
-                    slope += real(2.0) * z_loss * (load_tile(top, r) + load_tile(log_sum, r))
-                over_sum = one / (one + load_tile(others, r))
-                store_tile(factor, r, load_tile(row_scale, r) * slope * over_sum)
-                if INDEX:
-                    d = load_tile(d_label, r)
-                    o = load_tile(others, r)
-                    rest = o if d == zero else one + (o - exp_nonpositive(d))
-                    gl = -slope * rest * over_sum
-                    if FULL:
-                        w = one
-                        if weigh_classes:
-                            w = load_real(class_weight, load_int(label, r))
-                        gl += smoothing * (weight_sum - w) + (slope - load_tile(mass, r))
-                        if SOFTCAP_ON:
-                            zl = (d + load_tile(top, r)) * over_cap
-                            gl *= one - zl * zl
-                    store_tile(d_label, r, zero if load_tile(live, r) == zero else load_tile(row_scale, r) * gl)
         if not INDEX and flags & GRAD_TARGET:
-            # Into the tile of probabilities only after their last use, so after the gradient of the logits: but that
-            # one overwrites the logits. A second look at the logits would cost more than this order of loops.
+            out = load_int(arguments, GRAD_OF_TARGET) + ITEMSIZE * (
+                outer_index * load_int(arguments, TARGET_GRAD_OUTER_STRIDE)
+                + inner_index * load_int(arguments, TARGET_GRAD_INNER_STRIDE)
+            )
+            class_stride = load_int(arguments, TARGET_GRAD_CLASS_STRIDE)
+            lane_stride = load_int(arguments, TARGET_GRAD_INNER_STRIDE)
             for c in range(classes):
-                row = tile + c * lanes * REALSIZE
                 wc = one
                 if FULL:
                     wc = kept
                     if weigh_classes:
                         wc *= load_real(class_weight, c)
-                out = target_grads + ITEMSIZE * (
-                    outer_index * load_int(arguments, TARGET_GRAD_OUTER_STRIDE)
-                    + inner_index * load_int(arguments, TARGET_GRAD_INNER_STRIDE)
-                    + c * load_int(arguments, TARGET_GRAD_CLASS_STRIDE)
-                )
-                lane_stride = load_int(arguments, TARGET_GRAD_INNER_STRIDE)
                 for r in range(n):
-                    d = load_tile(row, r) - load_tile(top, r)
-                    store(out, r * lane_stride, wc * load_tile(row_scale, r) * (load_tile(log_sum, r) - d))
+                    d = load_tile(tile + c * step, r) - load_tile(top, r)
+                    g = wc * load_tile(row_scale, r) * (load_tile(smooth_dot, r) - d)
+                    store(out, c * class_stride + r * lane_stride, g)
         if flags & GRAD:
             for c in range(classes):
-                row = tile + c * lanes * REALSIZE
-                target_row = target_tile + c * lanes * REALSIZE
-                wc = one
-                if weigh_classes:
-                    wc = load_real(class_weight, c)
+                if FULL:
+                    wc = one
+                    if weigh_classes:
+                        wc = load_real(class_weight, c)
                 for r in range(n):
-                    z = load_tile(row, r)
+                    z = load_tile(tile + c * step, r)
                     g = exp_nonpositive(z - load_tile(top, r)) * load_tile(factor, r)
                     if FULL:
                         mass_c = smoothing
                         if not INDEX:
-                            mass_c += kept * load_tile(target_row, r)
+                            mass_c += kept * load_tile(target_tile + c * step, r)
                         g -= load_tile(row_scale, r) * wc * mass_c
                         if SOFTCAP_ON:
                             g *= one - (z * over_cap) * (z * over_cap)
                     elif not INDEX:
-                        g -= load_tile(row_scale, r) * load_tile(target_row, r)
-                    store_tile(row, r, zero if load_tile(live, r) == zero else g)
+                        g -= load_tile(row_scale, r) * load_tile(target_tile + c * step, r)
+                    if INDEX:
+                        g = zero if load_tile(live, r) == zero else g
+                    store_tile(tile + c * step, r, g)
             if INDEX:
                 for r in range(n):
-                    store_tile(tile, load_int(label, r) * lanes + r, load_tile(d_label, r))
+                    store_tile(tile, load_index(label, r) * lanes + r, load_tile(label_grad, r))
             offset = outer_index * load_int(arguments, GRAD_OUTER_STRIDE) + inner_index * load_int(
                 arguments, GRAD_INNER_STRIDE
             )
             _flush(
                 tile,
                 lanes,
-                grads + offset * ITEMSIZE,
+                load_int(arguments, GRAD_INPUT) + offset * ITEMSIZE,
                 load_int(arguments, GRAD_CLASS_STRIDE),
                 load_int(arguments, GRAD_INNER_STRIDE),
                 classes,
@@ -757,4 +898,5 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
     store_double(partial, 0, total)
     store_double(partial, 1, counted)
     store_int(partial, 2, bad)
-    heap.size  # noqa: B018 - keeps the memory until here
+    if heap != 0:
+        release(heap)

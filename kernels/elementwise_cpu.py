@@ -146,17 +146,20 @@ def counts(mode, low, high, arguments, partial):
     elif mode == SCALE_BY_UPSTREAM:
         store_double(arguments, SCALE, load_double(arguments, SCALE) * load(u, 0))
     else:
+        # Input and target within the domain, but where the target is ignored; NaN is outside.
         x = load_int(arguments, INPUT)
         lowest = real(load_double(arguments, LOWEST))
         highest = real(load_double(arguments, HIGHEST))
         for i in range(high):
-            xi = load(x, i)
-            total += zero if xi >= lowest and xi <= highest else real(1.0)
+            xi, ti = load(x, i), load(t, i)
+            inside = (xi >= lowest) & (xi <= highest) & (ti >= lowest) & (ti <= highest)
+            total += zero if inside | (ti == ignored) else real(1.0)
         first = -1
-        if total != zero:  # rare, and NaN counts as outside: look again for the first
+        if total != zero:  # rare: look again for the first
             for i in range(high):
-                xi = load(x, i)
-                if first < 0 and not (xi >= lowest and xi <= highest):
+                xi, ti = load(x, i), load(t, i)
+                inside = (xi >= lowest) & (xi <= highest) & (ti >= lowest) & (ti <= highest)
+                if first < 0 and not (inside | (ti == ignored)):
                     first = i
         store_int(partial, 2, first)
     store_double(partial, 0, total)

@@ -175,14 +175,23 @@ def stack_buffer(typingctx, size):
     return types.intp(size), codegen
 
 
-@intrinsic
-def address_as_double(typingctx, bits):
-    """The float64 whose bits an int64 slot holds."""
+def _libc(name, result, argument):
+    @intrinsic
+    def call(typingctx, value):
+        def codegen(context, builder, signature, args):
+            function_type = ir.FunctionType(ir.VoidType() if result is types.void else _I64, [_I64])
+            function = cgutils.get_or_insert_function(builder.module, function_type, name)
+            returned = builder.call(function, args)
+            return context.get_dummy_value() if result is types.void else returned
 
-    def codegen(context, builder, signature, args):
-        return builder.bitcast(args[0], _DOUBLE)
+        return result(argument), codegen
 
-    return types.float64(types.int64), codegen
+    return call
+
+
+#: malloc and free, for the few buffers too large for a stack. What malloc returns is not checked: the sizes are those
+#: of a tile, and a machine without them ends elsewhere first.
+allocate, release = _libc("malloc", types.intp, types.intp), _libc("free", types.void, types.intp)
 
 
 def _pointer(builder, address):
@@ -267,6 +276,17 @@ def call_1(typingctx, function, a):
 @intrinsic
 def call_2(typingctx, function, a, b):
     return types.void(types.intp, types.intp, types.intp), _caller(2)
+
+
+@intrinsic
+def call_returning(typingctx, function, a):
+    """The int64 that a C function of one argument returns."""
+
+    def codegen(context, builder, signature, args):
+        function_type = ir.FunctionType(_I64, [_I64])
+        return builder.call(builder.inttoptr(args[0], function_type.as_pointer()), args[1:])
+
+    return types.intp(types.intp, types.intp), codegen
 
 
 @intrinsic
