@@ -13,6 +13,7 @@ from arena import Arena
 from bandwidth import COPIES, copies
 from baselines import peers
 from cases import Case
+from machine import Neighbours
 from variants import Variant, difference, ours
 
 #: Largest difference from PyTorch eager: relative in the value, and in the gradient relative to its largest element.
@@ -29,8 +30,8 @@ class Effort(NamedTuple):
 
 #: The pause lets a library's idle threads fall asleep, which spin for some milliseconds after a parallel region:
 #: without it each contender would be charged for the one before.
-FULL = Effort(seconds=3.0, rounds=9, sample=4e-3, pause=4e-3)
-QUICK = Effort(seconds=0.25, rounds=3, sample=1e-3, pause=1e-3)
+FULL = Effort(seconds=2.5, rounds=9, sample=4e-3, pause=4e-3)
+QUICK = Effort(seconds=0.2, rounds=3, sample=1e-3, pause=2e-3)
 
 
 def measure(arena: Arena, mode: str, effort: Effort = FULL, compiled: bool = True) -> dict[str, Any]:
@@ -38,11 +39,13 @@ def measure(arena: Arena, mode: str, effort: Effort = FULL, compiled: bool = Tru
     case = arena.case
     contenders = ours(arena, mode) + peers(arena, mode, compiled)
     first_calls = _warm_and_check(case, contenders)
+    neighbours = Neighbours()
     samples = _interleave(contenders + ([] if case.hot else copies(arena)), arena.count, effort)
+    others = neighbours.share()
     times = {name: _summary(seconds) for name, seconds in samples.items()}
     for name, seconds in first_calls.items():
         times[name]["first_call"] = seconds
-    return {"case": case.name, "mode": mode, "times": times, **_derived(case, mode, times)}
+    return {"case": case.name, "mode": mode, "times": times, "others": others, **_derived(case, mode, times)}
 
 
 def _warm_and_check(case: Case, contenders: list[Variant]) -> dict[str, float]:
@@ -79,9 +82,10 @@ def _interleave(variants: list[Variant], count: int, effort: Effort) -> dict[str
 
     calls = {}
     for variant in variants:
-        sample(variant, 1)
-        once = min(sample(variant, 1) for _ in range(2))
-        once = min(once, sample(variant, max(1, min(100, int(effort.sample / once)))))
+        once = sample(variant, 1)
+        if once < effort.sample:  # else the first call above was warm-up enough, and a sample is one call
+            once = min(sample(variant, 1) for _ in range(2))
+            once = min(once, sample(variant, max(1, min(100, int(effort.sample / once)))))
         calls[variant.name] = max(1, math.ceil(effort.sample / once))
     found: dict[str, list[float]] = {variant.name: [] for variant in variants}
     shuffled, rng = list(variants), random.Random(0)

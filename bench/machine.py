@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import os
 import platform
+import time
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,29 @@ def last_cache() -> int:
         if text[:-1].isdigit() and text[-1] in _UNITS:
             sizes.append(int(text[:-1]) * _UNITS[text[-1]])
     return max(sizes[1:], default=LAST_CACHE)
+
+
+class Neighbours:
+    """What other processes do meanwhile: a benchmark beside them measures them too."""
+
+    def __init__(self) -> None:
+        self._start = self._now()
+
+    def share(self) -> float | None:
+        """Of all processors' time since the beginning; None where the system does not say."""
+        if self._start is None or (now := self._now()) is None:
+            return None
+        busy, own, clock = (b - a for a, b in zip(self._start, now, strict=True))
+        return max(0.0, busy - own) / (clock * (os.cpu_count() or 1))
+
+    @staticmethod
+    def _now() -> tuple[float, float, float] | None:
+        try:
+            fields = [int(ticks) for ticks in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        except (OSError, ValueError):
+            return None
+        busy = (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")  # all but idle and waiting for disks
+        return busy, time.process_time(), time.perf_counter()
 
 
 def _processor() -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import goals
+from cases import CASES
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -26,6 +27,8 @@ STEPS = {
     "autograd": "autograd",
     "nonleaf": "autograd, non-leaf, upstream 0.25",
 }
+#: Rows timed beside more than this of other processes are counted in the report.
+BUSY = 0.05
 MARKS = {True: "✓", False: "✗"}
 
 
@@ -35,7 +38,8 @@ def main() -> int:
     parser.add_argument("--readme", action="store_true", help="rewrite the block in README.md")
     arguments = parser.parse_args()
     results = json.loads(arguments.json.read_text())
-    entries = [benchmark["extra_info"] for benchmark in results["benchmarks"]]
+    order = [case.name for case in CASES]
+    entries = sorted((b["extra_info"] for b in results["benchmarks"]), key=lambda entry: order.index(entry["case"]))
     short = "\n".join([*conditions(results, entries), "", *summary(entries)])
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "table.md").write_text(short + "\n")
@@ -59,11 +63,17 @@ def conditions(results: dict[str, Any], entries: list[dict[str, Any]]) -> list[s
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     speeds = sorted(entry["copy_bandwidth"] for entry in entries if entry["copy_bandwidth"])
     speed = f", copying {speeds[len(speeds) // 2] / 1e9:.0f} GB/s (read and written)" if speeds else ""
+    disturbed = sum((entry["others"] or 0) > BUSY for entry in entries)
+    noise = (
+        f" **Other processes took more than {BUSY:.0%} of the processors during {disturbed} of {len(entries)} rows.**"
+        if disturbed
+        else ""
+    )
     quick = " **A quick run: rough numbers.**" if any(entry["quick"] for entry in entries) else ""
     return [
         f"Measured on {machine['date']}: {machine['processor']}, {machine['cores']} cores, "
         f"{machine['last_cache_bytes'] >> 20} MB last cache{speed}, {machine['system']}; "
-        f"Python {machine['python']}, {versions}.{quick}",
+        f"Python {machine['python']}, {versions}.{quick}{noise}",
         "",
         "Medians of interleaved runs on cold data (hot below 1 MB); columns of peers are their time over ours: more "
         "than 1 is for fastloss. *Limit* is the time in which this machine copies the least bytes that the step must "
@@ -117,9 +127,10 @@ def details(results: dict[str, Any], entries: list[dict[str, Any]]) -> list[str]
         for who, time in entry["times"].items():
             first = duration(time["first_call"]) if "first_call" in time else ""
             quartiles = f"[{duration(time['q25'])}, {duration(time['q75'])}]"
+            over = "" if who.startswith(("copy", "fastloss")) else ratio(time["median"] / own)
             lines.append(
                 f"| {entry['case']} | {STEPS[entry['mode']]} | {who} | {duration(time['median'])} | {quartiles} | "
-                f"{time['rounds']} | {ratio(time['median'] / own)} | {first} |"
+                f"{time['rounds']} | {over} | {first} |"
             )
     if start := results.get("start"):
         lines += [
@@ -145,30 +156,32 @@ def plot(entries: list[dict[str, Any]], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     colours = {"eager": "#D55E00", "compile": "#0072B2", "xla": "#009E73", "sklearn": "#CC79A7"}
-    cases = list(dict.fromkeys(entry["case"] for entry in entries))
-    steps = ("value", "value_and_grad", "autograd")
-    figure, axes = plt.subplots(
-        1, 4, figsize=(15, 1.4 + 0.34 * len(cases)), sharey=True, layout="constrained", squeeze=False
-    )
-    for axis, step in zip(axes[0], steps, strict=False):
+    shares = {"value": ("<", "#000000"), "value_and_grad": ("o", "#E69F00"), "autograd": (">", "#56B4E9")}
+    rows = {name: row for row, name in enumerate(dict.fromkeys(entry["case"] for entry in entries))}
+    figure, axes = plt.subplots(1, 4, figsize=(14, 1.9 + 0.3 * len(rows)), sharey=True, layout="constrained")
+    highest = max(value for entry in entries for value in entry["ratios"].values())
+    lowest = min(value for entry in entries for value in entry["ratios"].values())
+
+    for axis, step in zip(axes, shares, strict=False):
+        chosen = [entry for entry in entries if entry["mode"] == step]
         for peer, colour in colours.items():
-            points = [(e["ratios"][peer], e["case"]) for e in entries if e["mode"] == step and peer in e["ratios"]]
-            axis.plot([x for x, _ in points], [cases.index(c) for _, c in points], "o", color=colour, label=PEERS[peer])
-        axis.axvline(1, color="black", linewidth=1)
-        axis.set(xscale="log", title=f"{STEPS[step]}: time of the peer / fastloss")
+            points = [(e["ratios"][peer], rows[e["case"]]) for e in chosen if peer in e["ratios"]]
+            if points:
+                axis.plot(*zip(*points, strict=True), "o", color=colour, label=PEERS[peer] if step == "value" else None)
+        axis.set(xscale="log", xlim=(lowest / 1.3, highest * 1.3), title=STEPS[step], xlabel="time of the peer / ours")
         axis.xaxis.set_major_formatter("{x:g}")
-    for step, marker in zip(steps, "<o>", strict=True):
-        points = [(e["share"], e["case"]) for e in entries if e["mode"] == step and e["share"] is not None]
-        axes[0][3].plot([x for x, _ in points], [cases.index(c) for _, c in points], marker, label=STEPS[step])
-    axes[0][3].axvline(1, color="black", linewidth=1)
-    axes[0][3].set(xlim=(0, None), title="share of the limit of memory")
-    axes[0][0].set_yticks(range(len(cases)), cases)
-    axes[0][0].invert_yaxis()
-    for axis in axes[0]:
+    for step, (marker, colour) in shares.items():
+        points = [(e["share"], rows[e["case"]]) for e in entries if e["mode"] == step and e["share"] is not None]
+        if points:
+            axes[3].plot(*zip(*points, strict=True), marker, color=colour, label=f"share, {STEPS[step]}")
+    axes[3].set(xlim=(0, None), title="share of the limit", xlabel="the limit / our time")
+
+    for axis in axes:
+        axis.axvline(1, color="black", linewidth=1, zorder=0)
         axis.grid(alpha=0.3)
-        axis.title.set_fontsize(10)
-    axes[0][0].legend(fontsize=8)
-    axes[0][3].legend(fontsize=8)
+    axes[0].set_yticks(range(len(rows)), rows)
+    axes[0].invert_yaxis()
+    figure.legend(loc="outside lower center", ncols=7, fontsize=9)
     figure.savefig(path, dpi=90, metadata={"Software": None})
     plt.close(figure)
 

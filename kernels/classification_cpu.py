@@ -82,13 +82,27 @@ CHUNK = 4096
 CHUNK_BYTES = 8 * CHUNK
 #: Classes in a piece of a huge row.
 PIECE = 65536
+GROUP = 64
 PART_BYTES = 40  # top, others, mass, dot, smooth_dot of a piece
 FOLD = 64  # the same for lanes, whose sums are sequential
 
 
 @Template
+def _next_chunk(start, first, last):
+    # (begin, n, skip): the next elements of a row to work on, the first ``skip`` of which were worked on before. n is
+    # a multiple of GROUP wherever the row is that long, by stepping back at its end: a vector loop then has no
+    # remainder, whose scalar exponentials cost as much as a hundred elements do.
+    rest = last - start
+    if rest >= GROUP:
+        return start, min(CHUNK, rest) // GROUP * GROUP, 0
+    if last - GROUP >= first:
+        return last - GROUP, GROUP, GROUP - rest
+    return start, rest, 0
+
+
+@Template
 def _chunk(address, stride, start, n, buffer):
-    # Elements start .. start+n of a strided row, where a vector loop can read them.
+    # Elements start .. start+n of a row, side by side.
     if stride == 1:
         return address + start * ITEMSIZE
     for i in range(n):
@@ -202,29 +216,40 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
             others = load_real(statistics, KEPT_NUMBERS * position + 1)
         else:
             top = -real(np.inf)
-            for start in range(first, last, CHUNK):
-                n = min(CHUNK, last - start)
+            start = first
+            while start < last:
+                start, n, skip = _next_chunk(start, first, last)
                 z = _chunk(x, class_stride, start, n, buffer)
                 for i in range(n):
                     top = maxnum(top, load(z, i))
+                start += n
             if SOFTCAP_ON:
                 top = cap * tanh(top * over_cap)
             # All maxima but one are among the others: count them, and leave them out of the sum, where small terms
             # would be lost beside a 1.
             small = 0.0
             maxima = 0.0
-            for start in range(first, last, CHUNK):
-                n = min(CHUNK, last - start)
+            start = first
+            while start < last:
+                start, n, skip = _next_chunk(start, first, last)
                 z = _chunk(x, class_stride, start, n, buffer)
                 chunk_small = zero
                 chunk_maxima = zero
-                for i in range(n):
-                    d = (cap * tanh(load(z, i) * over_cap) if SOFTCAP_ON else load(z, i)) - top
-                    is_top = d == zero
-                    chunk_small += zero if is_top else exp_nonpositive(d)
-                    chunk_maxima += one if is_top else zero
+                if skip == 0:
+                    for i in range(n):
+                        d = (cap * tanh(load(z, i) * over_cap) if SOFTCAP_ON else load(z, i)) - top
+                        is_top = d == zero
+                        chunk_small += zero if is_top else exp_nonpositive(d)
+                        chunk_maxima += one if is_top else zero
+                else:  # comparing indices in the loop above would cost half as much again as all of it
+                    for i in range(GROUP):
+                        d = (cap * tanh(load(z, i) * over_cap) if SOFTCAP_ON else load(z, i)) - top
+                        is_top = d == zero
+                        chunk_small += zero if is_top | (i < skip) else exp_nonpositive(d)
+                        chunk_maxima += one if is_top & (i >= skip) else zero
                 small += chunk_small
                 maxima += chunk_maxima
+                start += n
             others = real(small + (maxima - 1.0))
             if flags & STATS and not SPLIT:
                 store_real(statistics, KEPT_NUMBERS * position, top)
@@ -245,8 +270,9 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
         else:
             wide_mass = 0.0
             wide_dot = 0.0
-            for start in range(first, last, CHUNK):
-                n = min(CHUNK, last - start)
+            start = first
+            while start < last:
+                start, n, skip = _next_chunk(start, first, last)
                 z = _chunk(x, class_stride, start, n, buffer)
                 tc = _chunk(t, target_class_stride, start, n, target_buffer)
                 chunk_mass = zero
@@ -256,10 +282,12 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                     ti = load(tc, i)
                     if FULL and weigh_classes:
                         ti *= load_real(class_weight, start + i)
+                    ti = zero if i < skip else ti
                     chunk_mass += ti
                     chunk_dot += zero if ti == zero else ti * d
                 wide_mass += chunk_mass
                 wide_dot += chunk_dot
+                start += n
             mass = real(wide_mass)
             dot = real(wide_dot)
             if flags & STATS and not SPLIT:
@@ -267,19 +295,22 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
         smooth_dot = zero
         if FULL and smoothing != zero and flags & VALUE:
             wide_dot = 0.0
-            for start in range(first, last, CHUNK):
-                n = min(CHUNK, last - start)
+            start = first
+            while start < last:
+                start, n, skip = _next_chunk(start, first, last)
                 z = _chunk(x, class_stride, start, n, buffer)
                 chunk_dot = zero
                 if weigh_classes:
                     for i in range(n):
                         d = (cap * tanh(load(z, i) * over_cap) if SOFTCAP_ON else load(z, i)) - top
-                        wi = load_real(class_weight, start + i)
+                        wi = zero if i < skip else load_real(class_weight, start + i)
                         chunk_dot += zero if wi == zero else wi * d
                 else:
                     for i in range(n):
-                        chunk_dot += (cap * tanh(load(z, i) * over_cap) if SOFTCAP_ON else load(z, i)) - top
+                        d = (cap * tanh(load(z, i) * over_cap) if SOFTCAP_ON else load(z, i)) - top
+                        chunk_dot += zero if i < skip else d
                 wide_dot += chunk_dot
+                start += n
             smooth_dot = real(wide_dot)
         if SPLIT and flags & VALUE:
             part = load_int(arguments, THIRD) + PART_BYTES * item
@@ -311,8 +342,9 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 + inner_index * load_int(arguments, GRAD_INNER_STRIDE)
             )
             factor = row_scale * slope * over_sum
-            for start in range(first, last, CHUNK):
-                n = min(CHUNK, last - start)
+            start = first
+            while start < last:
+                start, n, skip = _next_chunk(start, first, last)
                 z = _chunk(x, class_stride, start, n, buffer)
                 out = g + start * grad_class_stride * ITEMSIZE
                 if FULL or not INDEX:
@@ -335,6 +367,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 else:
                     for i in range(n):
                         store(out, i * grad_class_stride, exp_nonpositive(load(z, i) - top) * factor)
+                start += n
             if INDEX and label >= first and label < last:
                 # What the other classes sum to, relative to the maximum.
                 rest = others if d_label == zero else one + (others - exp_nonpositive(d_label))
@@ -351,8 +384,9 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 outer_index * load_int(arguments, TARGET_GRAD_OUTER_STRIDE)
                 + inner_index * load_int(arguments, TARGET_GRAD_INNER_STRIDE)
             )
-            for start in range(first, last, CHUNK):
-                n = min(CHUNK, last - start)
+            start = first
+            while start < last:
+                start, n, skip = _next_chunk(start, first, last)
                 z = _chunk(x, class_stride, start, n, buffer)
                 for i in range(n):
                     d = (cap * tanh(load(z, i) * over_cap) if SOFTCAP_ON else load(z, i)) - top
@@ -362,6 +396,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                         if weigh_classes:
                             wi *= load_real(class_weight, start + i)
                     store(g, (start + i) * target_grad_class_stride, wi * (log_sum - d))
+                start += n
     store_double(partial, 0, total)
     store_double(partial, 1, counted)
     store_int(partial, 2, bad)
@@ -667,32 +702,31 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
         inner_index = start - outer_index * inner
         n = min(min(lanes, high - start), inner - inner_index)
         # 1. What each position weighs, and its label.
-        tile_count = zero
+        if sample_weight != 0:
+            for r in range(n):
+                store_tile(weight, r, load_real(sample_weight, start + r))
+        else:
+            for r in range(n):
+                store_tile(weight, r, one)
         wrong = 0
-        for r in range(n):
-            w = one
-            if sample_weight != 0:
-                w = load_real(sample_weight, start + r)
-            if INDEX:
+        if INDEX:
+            for r in range(n):
                 index = load_index(target, start + r)
                 ignored = index == ignore_index
                 outside = (index < 0) | (index >= classes)
-                wrong += 1 if outside and not ignored else 0
-                index = 0 if outside | ignored else index
-                store_index(label, r, index)
+                wrong += np.int64(outside & (not ignored))
+                store_wide_index(label, r, 0 if outside | ignored else index)
                 store_tile(live, r, zero if ignored else one)
-                w = zero if ignored else w
-                if FULL:
-                    m = one
-                    if weigh_classes:
-                        m = load_real(class_weight, index)
-                    store_tile(mass, r, m)
-                    tile_count += w * m
-                else:
-                    tile_count += w
-            else:
-                tile_count += w
-            store_tile(weight, r, w)
+                store_tile(weight, r, zero if ignored else load_tile(weight, r))
+        tile_count = zero
+        if FULL and INDEX:
+            for r in range(n):
+                m = load_real(class_weight, load_wide_index(label, r)) if weigh_classes else one
+                store_tile(mass, r, m)
+                tile_count += load_tile(weight, r) * m
+        else:
+            for r in range(n):
+                tile_count += load_tile(weight, r)
         counted += tile_count
         if wrong > 0:
             for r in range(n):
@@ -791,15 +825,27 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                             d = load_tile(tile + c * step, r) - load_tile(top, r)
                             store_tile(smooth_dot, r, load_tile(smooth_dot, r) + wc * d)
 
-        # 5. What is left to do for a lane alone: its loss, and the factors of its gradient.
-        tile_total = 0.0
+        # 5. What is left to do for a lane alone: its loss, and the factors of its gradient. What reads or writes at
+        # an index of its own stands in loops of its own: those do not vectorise.
+        for r in range(n):
+            store_tile(row_scale, r, scale * load_tile(weight, r))
+        if upstream != 0:
+            for r in range(n):
+                u = load_real(upstream, (start + r) * upstream_stride)
+                store_tile(row_scale, r, load_tile(row_scale, r) * u)
+        if INDEX:
+            for r in range(n):
+                store_tile(dot, r, load_tile(tile, load_wide_index(label, r) * lanes + r))
+        tile_total = zero
         for r in range(n):
             m_top = load_tile(top, r)
             o = load_tile(others, r)
+            w = load_tile(weight, r)
+            lane_scale = load_tile(row_scale, r)
             log_sum = log1p(o)
             over_sum = one / (one + o)
             if INDEX:
-                d = load_tile(tile, load_index(label, r) * lanes + r) - m_top
+                d = load_tile(dot, r) - m_top
                 label_mass = load_tile(mass, r) if FULL else one
                 lane_mass = label_mass
                 lane_dot = label_mass * d
@@ -814,13 +860,11 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
             else:
                 lane_loss = _row_loss(lane_mass, lane_dot, log_sum, m_top, zero)
                 slope = lane_mass
-            lane_scale = scale * load_tile(weight, r)
-            if upstream != 0:
-                lane_scale *= load_real(upstream, (start + r) * upstream_stride)
-            store_tile(row_scale, r, lane_scale)
             store_tile(factor, r, lane_scale * slope * over_sum)
+            lane_loss *= w
             if INDEX:
-                lane_loss = zero if load_tile(live, r) == zero else lane_loss * load_tile(weight, r)
+                not_live = load_tile(live, r) == zero
+                lane_loss = zero if not_live else lane_loss
                 rest = o if d == zero else one + (o - exp_nonpositive(d))
                 gl = -slope * rest * over_sum
                 if FULL:
@@ -828,9 +872,8 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                     if SOFTCAP_ON:
                         zl = (d + m_top) * over_cap
                         gl *= one - zl * zl
-                store_tile(label_grad, r, zero if load_tile(live, r) == zero else lane_scale * gl)
+                store_tile(label_grad, r, zero if not_live else lane_scale * gl)
             else:
-                lane_loss *= load_tile(weight, r)
                 store_tile(smooth_dot, r, log_sum)  # for the gradient of the target
             store_tile(loss, r, lane_loss)
             tile_total += lane_loss
@@ -881,7 +924,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                     store_tile(tile + c * step, r, g)
             if INDEX:
                 for r in range(n):
-                    store_tile(tile, load_index(label, r) * lanes + r, load_tile(label_grad, r))
+                    store_tile(tile, load_wide_index(label, r) * lanes + r, load_tile(label_grad, r))
             offset = outer_index * load_int(arguments, GRAD_OUTER_STRIDE) + inner_index * load_int(
                 arguments, GRAD_INNER_STRIDE
             )

@@ -10,10 +10,11 @@ import functools
 import zlib
 from dataclasses import dataclass, field
 
-import fastloss as fl
 import ml_dtypes
 import numpy as np
 import oracles
+
+import fastloss as fl
 
 DTYPES = {
     "float32": np.dtype(np.float32),

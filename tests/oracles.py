@@ -226,9 +226,7 @@ def sum_to(array, shape):
     return array
 
 
-def mse_loss(
-    input, target, *, reduction="mean", weight=None, sample_weight=None, empty="nan", grad_output=None
-):
+def mse_loss(input, target, *, reduction="mean", weight=None, sample_weight=None, empty="nan", grad_output=None):
     def formula(x, t):
         d = x - t
         return d * d, d * d, 2 * d, 2 * np.abs(d), -2 * d, 2 * np.abs(d)

@@ -2,7 +2,18 @@
 
 import numpy as np
 import pytest
-from cases import BY_ID, CASES, NARROW_DTYPES, REDUCTIONS, REPRESENTATIVES, WIDE_DTYPES, assert_close, bounds, named, oracle_of
+from cases import (
+    BY_ID,
+    CASES,
+    NARROW_DTYPES,
+    REDUCTIONS,
+    REPRESENTATIVES,
+    WIDE_DTYPES,
+    assert_close,
+    bounds,
+    named,
+    oracle_of,
+)
 
 
 def wrt_of(case):

@@ -10,8 +10,9 @@ import re
 import mpmath
 import numpy as np
 import pytest
-from fastloss.kernels.math_cpu import MATH
 from numba import njit
+
+from fastloss.kernels.math_cpu import MATH
 
 DTYPES = ("float32", "float64")
 UNARY = ("exp", "exp_nonpositive", "expm1", "log", "log1p", "sigmoid", "softplus", "log_sigmoid", "tanh")

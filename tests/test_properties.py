@@ -1,6 +1,5 @@
-"""What must hold whatever the numbers: entry points agree to the bit, weights multiply, rows permute, losses coincide."""
+"""What holds whatever the numbers: entry points agree to the bit, weights multiply, rows permute, losses coincide."""
 
-import fastloss as fl
 import numpy as np
 import pytest
 from cases import (
@@ -19,6 +18,8 @@ from cases import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+import fastloss as fl
 
 
 def wrt_of(case):
@@ -106,9 +107,7 @@ def test_permuting_positions_permutes_losses_and_gradients(case):
     value, grads = call.value_and_grad(wrt=wrt_of(case))
     new_value, new_grads = permuted.value_and_grad(wrt=wrt_of(case))
     want = call.oracle()
-    assert_close(
-        new_value, value[order], ulps=2, dtype="float32", magnitude=want.value_magnitude[order]
-    )
+    assert_close(new_value, value[order], ulps=2, dtype="float32", magnitude=want.value_magnitude[order])
     magnitudes = (want.grad_input_magnitude, want.grad_target_magnitude)
     for new, old, magnitude in zip(new_grads, grads, magnitudes, strict=False):
         assert_close(new, old[order], ulps=2, dtype="float32", magnitude=magnitude[order])

@@ -2,7 +2,18 @@
 
 import numpy as np
 import pytest
-from cases import CASES, DTYPES, NARROW_DTYPES, REDUCTIONS, REPRESENTATIVES, WIDE_DTYPES, assert_close, bounds, named, oracle_of
+from cases import (
+    CASES,
+    DTYPES,
+    NARROW_DTYPES,
+    REDUCTIONS,
+    REPRESENTATIVES,
+    WIDE_DTYPES,
+    assert_close,
+    bounds,
+    named,
+    oracle_of,
+)
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
@@ -45,7 +56,9 @@ def test_a_reduced_value_is_a_numpy_scalar(case, reduction, dtype):
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("shape", ((1, 1), (1, 3), (300, 17), (5, 63), (5, 64), (5, 65), (3, 4095), (2, 4097), (2, 20000)))
+@pytest.mark.parametrize(
+    "shape", ((1, 1), (1, 3), (300, 17), (5, 63), (5, 64), (5, 65), (3, 4095), (2, 4097), (2, 20000))
+)
 def test_cross_entropy_at_the_sizes_where_kernels_change(shape, seed):
     """A tile of 16, lanes or rows (64 classes), and chunks of a row (4096 classes)."""
     rng = np.random.default_rng([seed, *shape])

@@ -1,0 +1,165 @@
+"""The disk cache of compiled kernels: found again by the next process, private, salted, and never a reason to fail."""
+
+import os
+import pathlib
+import shutil
+import stat
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+CALL = """
+import numpy as np, fastloss as fl
+from fastloss.kernels import build_cpu
+value = fl.mse_loss(np.full(3, 3.0, np.float32), np.ones(3, np.float32))
+assert value == 4, value
+print(build_cpu.cache_directory())
+"""
+
+
+def run(code=CALL, **environment):
+    """A fresh process; what it printed."""
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, **{name: str(value) for name, value in environment.items()}},
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def contents(directory):
+    return {
+        path.relative_to(directory): (path.stat().st_mtime_ns, path.stat().st_size)
+        for path in pathlib.Path(directory).rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    """A cache that one process filled."""
+    directory = tmp_path_factory.mktemp("cache")
+    run(FASTLOSS_CACHE_DIR=directory)
+    return directory
+
+
+def test_the_second_process_compiles_nothing(filled):
+    before = contents(filled)
+    assert len(before) > 4  # an index and code for the launcher and the kernels
+    # With compilation forbidden, so that a cache that is written but not read does not pass.
+    forbidden = "from numba.core import codegen, compiler\n"
+    forbidden += "def refuse(*args, **kwargs): raise AssertionError('compiled')\n"
+    forbidden += "compiler.compile_extra = refuse\n"
+    run(forbidden + CALL, FASTLOSS_CACHE_DIR=filled)
+    assert contents(filled) == before
+
+
+def test_compilation_can_be_forbidden(tmp_path):
+    """The refusal above works: without a cache the same process fails."""
+    forbidden = "from numba.core import compiler\ndef refuse(*args, **kwargs): raise RuntimeError('compiled')\n"
+    forbidden += "compiler.compile_extra = refuse\n"
+    result = subprocess.run(
+        [sys.executable, "-c", forbidden + CALL],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "FASTLOSS_CACHE_DIR": str(tmp_path)},
+    )
+    assert result.returncode != 0
+    assert "RuntimeError: compiled" in result.stderr
+
+
+def test_no_cache_writes_nothing(tmp_path):
+    assert run(FASTLOSS_CACHE="0", FASTLOSS_CACHE_DIR=tmp_path) == "None"
+    assert not contents(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("damage", ("empty", "garbage", "cut"))
+def test_a_broken_cache_is_compiled_anew(filled, tmp_path, damage):
+    directory = tmp_path / "cache"
+    shutil.copytree(filled, directory)
+    for path in directory.rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            path.write_bytes({"empty": b"", "garbage": b"\x80garbage" * 50, "cut": data[: len(data) // 2]}[damage])
+    run(FASTLOSS_CACHE_DIR=directory)
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="rights of other users are POSIX's")
+@pytest.mark.parametrize("mode", (0o770, 0o707, 0o777))
+def test_a_directory_that_others_can_write_is_not_used(tmp_path, mode):
+    name = pathlib.Path(run(FASTLOSS_CACHE_DIR=tmp_path / "first")).name
+    open_directory = tmp_path / "second" / name
+    open_directory.mkdir(parents=True)
+    open_directory.chmod(mode)
+    assert run(FASTLOSS_CACHE_DIR=tmp_path / "second") == "None"
+    assert not contents(tmp_path / "second")
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="rights of other users are POSIX's")
+def test_the_directory_is_private(filled):
+    (directory,) = filled.iterdir()
+    assert stat.S_IMODE(directory.stat().st_mode) & 0o077 == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root writes everywhere")
+def test_a_read_only_place_means_no_cache(tmp_path):
+    tmp_path.chmod(0o500)
+    assert run(FASTLOSS_CACHE_DIR=tmp_path) == "None"
+
+
+def test_a_file_in_the_way_means_no_cache(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert run(FASTLOSS_CACHE_DIR=tmp_path / "file") == "None"
+
+
+def test_any_source_changes_the_directory(tmp_path, monkeypatch):
+    from fastloss.kernels import build_cpu
+
+    sources = pathlib.Path(build_cpu.__file__).parent
+    copies = tmp_path / "kernels"
+    copies.mkdir()
+    for path in sources.glob("*.py"):
+        shutil.copy(path, copies)
+    digest = build_cpu.source_digest.__wrapped__
+    monkeypatch.setattr(build_cpu, "__file__", str(copies / "build_cpu.py"))
+    first = digest()
+    assert first == digest()
+    seen = {first}
+    for path in sorted(copies.glob("*.py")):
+        path.write_text(path.read_text() + "\n# changed\n")
+        seen.add(digest())
+    assert len(seen) == 1 + len(list(copies.glob("*.py")))
+    monkeypatch.setattr(build_cpu.numba, "__version__", "0.0.0")
+    assert digest() not in seen
+
+
+def test_two_processes_may_fill_one_cache_at_once(tmp_path):
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", CALL],
+            env={**os.environ, "FASTLOSS_CACHE_DIR": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for _ in range(2)
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors.decode()
+    run(FASTLOSS_CACHE_DIR=tmp_path)
+
+
+def test_results_do_not_depend_on_the_cache(filled):
+    code = "import numpy as np, fastloss as fl\n"
+    code += "x = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)\n"
+    code += "print(fl.mse_loss(x, x[::-1]).tobytes().hex())"
+    first = run(code, FASTLOSS_CACHE_DIR=filled)
+    assert first == run(code, FASTLOSS_CACHE_DIR=filled) == run(code, FASTLOSS_CACHE="0")
+    assert np.frombuffer(bytes.fromhex(first), np.float32)[0] > 0
