@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from machine import settle
 
 import fastloss as fl
 
@@ -54,7 +55,7 @@ def measure(quick: bool = False) -> dict[str, dict[str, float]]:
             "fastloss_alone": (control, ours),
             "fastloss_after": (product, ours),
         }
-        medians = _second_of(pairs, 30 if quick else 300)
+        medians = _second_of(pairs, 30 if quick else 100)
         found[name] = {
             **medians,
             "ratio": medians["after_fastloss"] / medians["alone"],
@@ -71,7 +72,7 @@ def _second_of(pairs: dict[str, tuple[Callable[[], Any], Callable[[], Any]]], re
         rng.shuffle(order)
         for name in order:
             first, second = pairs[name]
-            time.sleep(4e-3)  # until the threads of the pair before are asleep
+            settle()
             first()
             start = time.perf_counter()
             second()

@@ -13,7 +13,7 @@ from arena import Arena
 from bandwidth import COPIES, copies
 from baselines import peers
 from cases import Case
-from machine import Neighbours
+from machine import Neighbours, settle
 from variants import Variant, difference, ours
 
 #: Largest difference from PyTorch eager: relative in the value, and in the gradient relative to its largest element.
@@ -25,13 +25,10 @@ class Effort(NamedTuple):
     seconds: float  # for one case and mode
     rounds: int  # at least
     sample: float  # seconds: a sample of a shorter call is a loop of so many
-    pause: float  # seconds between samples
 
 
-#: The pause lets a library's idle threads fall asleep, which spin for some milliseconds after a parallel region:
-#: without it each contender would be charged for the one before.
-FULL = Effort(seconds=2.5, rounds=9, sample=4e-3, pause=4e-3)
-QUICK = Effort(seconds=0.2, rounds=3, sample=1e-3, pause=2e-3)
+FULL = Effort(seconds=2.5, rounds=9, sample=4e-3)
+QUICK = Effort(seconds=0.2, rounds=3, sample=1e-3)
 
 
 def measure(arena: Arena, mode: str, effort: Effort = FULL, compiled: bool = True) -> dict[str, Any]:
@@ -96,7 +93,7 @@ def _interleave(variants: list[Variant], count: int, effort: Effort) -> dict[str
         while time.perf_counter() < end or len(found[variants[0].name]) < effort.rounds:
             rng.shuffle(shuffled)  # nobody always follows the same neighbour
             for variant in shuffled:
-                time.sleep(effort.pause)
+                settle()
                 found[variant.name].append(sample(variant, calls[variant.name]))
     finally:
         gc.enable()

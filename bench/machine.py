@@ -67,6 +67,19 @@ class Neighbours:
         return busy, time.process_time(), time.perf_counter()
 
 
+def settle() -> None:
+    """Wait until this process is idle.
+
+    Threads of OpenMP spin after a parallel region, those of PyTorch and scikit-learn for some 10 ms, and whoever comes
+    next would share the processors with them. How long is not assumed: this process's own clock tells.
+    """
+    for _ in range(50):
+        before = time.process_time()
+        time.sleep(2e-3)
+        if time.process_time() - before < 2e-4:
+            return
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -6,6 +6,7 @@
 1.386294
 """
 
+from fastloss._buffers import release_memory
 from fastloss._info import info
 from fastloss._threads import get_num_threads, set_num_threads
 from fastloss.binary import binary_cross_entropy, binary_cross_entropy_with_logits
@@ -22,6 +23,7 @@ __all__ = [
     "info",
     "mse_loss",
     "nll_loss",
+    "release_memory",
     "set_num_threads",
 ]
 

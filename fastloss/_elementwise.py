@@ -11,7 +11,7 @@ import numpy as np
 from fastloss import _errors
 from fastloss._arrays import COMPUTE, ITEMSIZE
 from fastloss._layout import collapse, contiguous_strides, size_of
-from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Plan, extents
+from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Plan, block_size, extents
 
 NAMES = ("input", "target", "third", "weight", "sample_weight")
 
@@ -115,7 +115,7 @@ def build(
         flags |= launch.FIND_DENOMINATOR
     ones = _ones(dtype)
     items = size_of(shape)
-    elements = kernels.TILE * max(1, BLOCK_ELEMENTS // kernels.TILE)
+    cost = items * nanoseconds * (2 if dtype == "float64" else 1)
     full = Output(shape, dtype, axes)
     loops = build_cpu.kernel(kernels.loops, dtype, FORMULA=formulas[formula])
     # Denominators, products of weights and one upstream gradient need the dtype, not the formula.
@@ -156,8 +156,8 @@ def build(
         backend=backend,
         kernel=build_cpu.kernel(kernels.elementwise),
         items=items,
-        block=elements,
-        nanoseconds=items * nanoseconds * (2 if dtype == "float64" else 1),
+        block=block_size(items, BLOCK_ELEMENTS, kernels.TILE, cost),
+        nanoseconds=cost,
         flags=flags,
         denominator=float(items),
         parameters=parameters,

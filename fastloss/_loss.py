@@ -309,6 +309,9 @@ class Loss:
 
     def converted(self, backend: Any, arrays: Operands) -> Operands:
         """All of them arrays of the backend."""
+        for name, array in zip(self.names[:2], arrays, strict=False):
+            if array is None:
+                raise TypeError(f"{self.name}: {name} is None, expected an array")
         return tuple(  # type: ignore[return-value]
             None if array is None else backend.convert(array, self.name, name)
             for name, array in zip(self.names, arrays, strict=True)
@@ -390,12 +393,17 @@ def loss(
             return value_and_grad(*args, **kwargs)[1]
 
         signature = inspect.signature(bind)
+        signature = signature.replace(return_annotation="Any")
         extra = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None)
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation="Any")
             for name in ("wrt", "out", "grad_output")
         ]
         longer = signature.replace(parameters=[*signature.parameters.values(), *extra])
-        for function, text in ((value_and_grad, "The value and its gradient in one pass"), (grad, "The gradient")):
+        value.__signature__ = signature  # type: ignore[attr-defined]
+        for function, text in (
+            (value_and_grad, "The pair of the value and its gradient, from one pass over the data"),
+            (grad, "The gradient"),
+        ):
             function.__qualname__ = f"{bind.__name__}.{function.__name__}"
             function.__module__ = bind.__module__
             function.__doc__ = f"{text}: see :func:`{bind.__name__}`.\n\n{_GRADIENT_ARGUMENTS}"
@@ -427,4 +435,13 @@ Beside the arguments of the loss:
   new one. It must not share memory with an input.
 - ``grad_output``: with ``reduction="none"``, what the gradient is multiplied by, of the shape of the loss; ones if
   absent.
+
+Of torch tensors both results are detached, also where a tensor requires grad: call the loss itself for autograd.
+
+>>> import numpy as np, fastloss as fl
+>>> logits, labels = np.zeros((2, 4), np.float32), np.array([1, 3])
+>>> buffer = np.empty_like(logits)
+>>> loss, grad = fl.cross_entropy.value_and_grad(logits, labels, out=buffer)
+>>> grad is buffer
+True
 """

@@ -21,8 +21,12 @@ Operands = tuple[Any, Any, Any, Any, Any]
 
 #: Elements a block of work has at most, about: 128 KB of float32, which stays in the second-level cache.
 BLOCK_ELEMENTS = 32768
-#: Work below this many nanoseconds of one core runs serially: waking a worker takes about 10 us.
-SERIAL_NANOSECONDS = 30_000
+#: Work below this many nanoseconds of one core runs serially; below the second number it is shared only with workers
+#: that are still spinning from the call before, because waking one takes 5 us and it arrives some 30 us later.
+SERIAL_NANOSECONDS = 5_000
+SLEEPERS_NANOSECONDS = 40_000
+#: Blocks that work worth sharing is cut in at least.
+LEAST_BLOCKS = 4
 
 
 class Output(NamedTuple):
@@ -91,6 +95,13 @@ def extents(backend: Any, arrays: list[Any]) -> Any:
     return table
 
 
+def block_size(items: int, largest: int, step: int, nanoseconds: float) -> int:
+    """Items of a block, a multiple of ``step``: from the shape of the problem alone, never from the threads."""
+    if nanoseconds >= SERIAL_NANOSECONDS:
+        largest = min(largest, -(-items // LEAST_BLOCKS))
+    return max(1, -(-largest // step)) * step
+
+
 def bits(value: float) -> int:
     """The float64 as a plan's slot holds it."""
     return int(struct.unpack("<q", struct.pack("<d", value))[0])
@@ -139,6 +150,8 @@ class Plan:
         self.address = template.ctypes.data
         self.keep = (template, kernel, extents, keep)  # what the addresses point to
         self.parallel = nanoseconds >= SERIAL_NANOSECONDS and items > block
+        if nanoseconds >= SLEEPERS_NANOSECONDS:
+            template[launch.FLAGS] |= launch.WAKE
         self.losses = losses
         self.grads = grads
         self.statistics = statistics

@@ -9,10 +9,10 @@ import numpy as np
 from fastloss import _errors
 from fastloss._arrays import COMPUTE, ITEMSIZE
 from fastloss._layout import collapse, size_of
-from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Plan, Runnable, extents
+from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Plan, Runnable, block_size, extents
 
-#: Rows with at most so many classes are worked on in lanes (measured: the two meet at about 100 classes).
-MAX_CLASSES_IN_LANES = 64
+#: Rows with at most so many classes are worked on in lanes (measured: there the two meet).
+MAX_CLASSES_IN_LANES = 256
 LANE_TILE_BYTES = 32768  # of one transposed tile: in the first-level cache
 PLANE_TILE_BYTES = 262144  # of one tile of planes, where narrow tiles would read memory in short pieces
 
@@ -100,7 +100,8 @@ def normalise(
     )
     dtype = backend.dtype_name(x)
     if dtype not in COMPUTE:
-        raise TypeError(f"{loss}: input has dtype {dtype}, expected float16, bfloat16, float32 or float64")
+        hint = "; are input and target swapped?" if backend.is_floating(t) else "; convert it, to float32 for instance"
+        raise TypeError(f"{loss}: input has dtype {dtype}, expected float16, bfloat16, float32 or float64{hint}")
     compute = COMPUTE[dtype]
     shape = tuple(x.shape)
     axis = class_axis(loss, shape, axis)
@@ -110,13 +111,16 @@ def normalise(
     positions = shape[:axis] + shape[axis + 1 :]
     x = backend.plain_strides(x)
     if backend.is_floating(t) and probabilities_allowed:
-        _errors.check_shape(loss, "target (class probabilities)", t.shape, shape)
+        if tuple(t.shape) != shape:
+            hint = "; for class indices use an integer dtype" if tuple(t.shape) == positions else ""
+            raise ValueError(f"{loss}: target (class probabilities) has shape {tuple(t.shape)}, expected {shape}{hint}")
         t = backend.plain_strides(backend.cast(t, dtype))
     elif backend.is_integer(t):
         if tuple(t.shape) != positions:
+            hint = "; drop the axes of length 1" if size_of(t.shape) == size_of(positions) else ""
             raise ValueError(
                 f"{loss}: target (class indices) has shape {tuple(t.shape)}, expected {positions} for input of shape "
-                f"{shape} with classes along axis {axis}"
+                f"{shape} with classes along axis {axis}{hint}"
             )
         t = backend.labels(t)
     else:
@@ -167,6 +171,9 @@ def build(
     items = size_of(positions)
     indices = not backend.is_floating(t)
 
+    if indices and flags & launch.GRAD_TARGET:
+        raise NotImplementedError(f"{loss}: no gradient with respect to target: class indices have none")
+
     # The gradient has the input's layout where that is dense, else C order.
     x_strides = backend.strides(x)
     order = tuple(sorted(range(len(shape)), key=lambda i: -abs(x_strides[i])))
@@ -192,33 +199,30 @@ def build(
     tiles = 1 if indices else 2
     kept_numbers = 2 if indices else 3
     lanes, pieces = 0, 1
+    gradient = bool(flags & (launch.GRAD | launch.GRAD_TARGET))
     if log_probabilities:
         kernel = build_cpu.kernel(kernels.nll, dtype)
-        block = max(1, BLOCK_ELEMENTS // (classes if flags & launch.GRAD else 64))
-        cost = classes * 0.05 if flags & launch.GRAD else 5.0
+        cost = classes * 0.05 + 10.0 if gradient else 10.0
+        block = block_size(items, max(1, BLOCK_ELEMENTS // (classes if gradient else 64)), 1, items * cost)
     else:
+        cost = classes * (0.45 if gradient else 0.25) * (2 if compute == "float64" else 1) + 2.0
+        block = max(1, BLOCK_ELEMENTS // classes)
+        # Where the class axis is not the last, lanes of neighbours in memory.
         in_lanes = classes <= MAX_CLASSES_IN_LANES if own[2] == 1 else place.inner >= 16 and own[1] == 1
-        if in_lanes:
-            budget = LANE_TILE_BYTES if own[2] == 1 else PLANE_TILE_BYTES
-            lanes = max(16, min(kernels.MAX_LANES, budget // (size * classes * tiles) // 16 * 16))
         # A row that no cache holds, or few rows too long for one core each, are cut in pieces.
         pieces = -(-classes // kernels.PIECE)
         if in_lanes or not (pieces >= 4 or (pieces >= 2 and items < 8)):
             pieces = 1
-        variant = {
-            "INDEX": indices,
-            "FULL": full,
-            "SOFTCAP_ON": softcap is not None,
-            "KEPT_NUMBERS": kept_numbers,
-        }
+        variant = {"INDEX": indices, "FULL": full, "SOFTCAP_ON": softcap is not None, "KEPT_NUMBERS": kept_numbers}
         if in_lanes:
+            budget = LANE_TILE_BYTES if own[2] == 1 else PLANE_TILE_BYTES
+            lanes = max(16, min(kernels.MAX_LANES, budget // (size * classes * tiles) // 16 * 16))
+            block = block_size(items, max(block, lanes), 16, items * cost)
+            lanes = min(lanes, block)
             kernel = build_cpu.kernel(kernels.cross_entropy_lanes, dtype, **variant)
         else:
+            block = block_size(items, block, 1, items * cost)
             kernel = build_cpu.kernel(kernels.cross_entropy_rows, dtype, **variant, SPLIT=pieces > 1)
-        block = max(1, BLOCK_ELEMENTS // classes)
-        if in_lanes:
-            block = -(-block // lanes) * lanes
-        cost = 0.3 * classes + 5.0
 
     if reduction == "mean":
         flags |= launch.MEAN | (launch.EMPTY_ZERO if empty == "zero" else 0)
@@ -268,7 +272,7 @@ def build(
         bad=bad,
     )
     spans = extents(backend, [*operands, None, None, *outs, None]) if any(out is not None for out in outs) else None
-    nanoseconds = items * cost * (2 if dtype == "float64" else 1)
+    nanoseconds = items * cost
     if pieces == 1:
         return Plan(
             **shared, kernel=kernel, items=items, block=block, nanoseconds=nanoseconds, flags=flags, extents=spans

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import math
 from typing import Any
 
 import numpy as np
 import torch
 
-from fastloss import _arrays
+from fastloss import _arrays, _buffers
 from fastloss._loss import ARGUMENTS_WITH_GRADIENT, Loss, Prepared
 from fastloss._plan import Operands
 
@@ -82,8 +83,11 @@ class TorchBackend:
         return torch.from_numpy(np.asarray(_arrays.NUMPY.sum_to(plain, shape))).to(array.dtype)
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
-        # NumPy's allocator asks for huge pages, and a small array takes 0.6 us instead of 1.0.
-        tensor = torch.from_numpy(np.empty(shape, _NUMPY[dtype]))
+        count = math.prod(shape)
+        if count * _arrays.ITEMSIZE[dtype] >= _buffers.SMALLEST_BYTES:
+            tensor = torch.from_numpy(_buffers.empty(count, _NUMPY[dtype])).view(shape)
+        else:  # 0.6 us, where torch.empty takes 1.0
+            tensor = torch.from_numpy(np.empty(shape, _NUMPY[dtype]))
         return tensor.view(torch.bfloat16) if dtype == "bfloat16" else tensor
 
     def scalar(self, value: float, dtype: str) -> Any:
@@ -104,14 +108,15 @@ class TorchBackend:
             return _compiled_value(spec, arrays, options)
         if torch.is_autocast_enabled("cpu"):
             arrays = _widened(arrays)
-        wrt = _wanted(spec, arrays) if torch.is_grad_enabled() else ()
         try:
+            wrt = _wanted(spec, arrays) if torch.is_grad_enabled() else ()
             key = _key(arrays, (options, wrt))
             found = spec.plans.get(key)
         except (AttributeError, TypeError):
             found = key = None
         if found is None:
             checked = spec.converted(self, arrays)
+            wrt = _wanted(spec, checked) if torch.is_grad_enabled() else ()
             found = _prepared(spec, checked, options, wrt)
             _remember(spec, key, checked, arrays, found)
             arrays = checked

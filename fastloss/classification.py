@@ -126,7 +126,10 @@ def cross_entropy(
         \ell_n = \sum_c w_c\, t_{nc} \left(\mathrm{lse}_n - x_{nc}\right) + z\, \mathrm{lse}_n^2, \qquad
         \mathrm{lse}_n = \log \sum_c e^{x_{nc}}
 
-    where t is one-hot for class indices, smoothed to (1 - e) t + e / C.
+    where t is one-hot for class indices, and label smoothing e replaces it by (1 - e) t + e / C.
+
+    Takes the place of ``torch.nn.functional.cross_entropy``. NumPy arrays, and lists (as float64), give a NumPy
+    scalar; torch tensors give a tensor with ``grad_fn`` where one of them requires grad.
 
     Args:
         input: logits x of shape ``(C)``, ``(N, C)`` or ``(N, C, d1, ...)``.
@@ -137,7 +140,7 @@ def cross_entropy(
             [0, C). It has no meaning for probabilities.
         reduction: ``"none"``, ``"sum"``, or ``"mean"``: with class indices divided by the sum of the class weights
             of the positions that count, with probabilities by their number (as in PyTorch).
-        label_smoothing: e in [0, 1].
+        label_smoothing: e in [0, 1]: the share of the target that is spread evenly over all classes.
         axis: the class axis; by default 1, or 0 for an input of one dimension.
         sample_weight: broadcastable to the unreduced loss, which it multiplies; the mean then divides by the sum of
             the products of weights (of the sample weights alone for probabilities).

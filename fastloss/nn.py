@@ -49,7 +49,7 @@ class _Loss(torch.nn.Module):
         try:
             bound = self.__signature__.bind(*args, **kwargs)  # type: ignore[attr-defined]
         except TypeError as error:
-            raise explained(type(self).__name__, error, kwargs) from None
+            raise explained(type(self).__name__, TypeError(f"{type(self).__name__}: {error}"), kwargs) from None
         bound.apply_defaults()
         for name, value in bound.arguments.items():
             if name in _BUFFERS:

@@ -16,7 +16,7 @@ def bce_with_logits(x, t, p, a, b):
     s = t * a + b
     r = one - s
     e = exp_nonpositive(-fabs(x))
-    log_term = log1p(e)
+    log_term = log1p_unit(e)
     large = one / (one + e)
     small = e * large
     positive = maximum(x, zero) + log_term

@@ -109,7 +109,7 @@ def kernel(template, dtype=None, **constants):
 
 
 def driver(function):
-    """Compile a driver (called from Python, not a kernel) with the disk cache; nothing happens before its first call."""
+    """A function that Python calls, as against a kernel: compiled, or loaded from disk, on its first call."""
     dispatcher = numba.njit(nogil=True, error_model="numpy")(function)
     if cache_directory() is not None:
         dispatcher._cache = _Cache(function)

@@ -239,13 +239,13 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                     for i in range(n):
                         d = (cap * tanh(load(z, i) * over_cap) if SOFTCAP_ON else load(z, i)) - top
                         is_top = d == zero
-                        chunk_small += zero if is_top else exp_nonpositive(d)
+                        chunk_small += zero if is_top else exp_softmax(d)
                         chunk_maxima += one if is_top else zero
                 else:  # comparing indices in the loop above would cost half as much again as all of it
                     for i in range(GROUP):
                         d = (cap * tanh(load(z, i) * over_cap) if SOFTCAP_ON else load(z, i)) - top
                         is_top = d == zero
-                        chunk_small += zero if is_top | (i < skip) else exp_nonpositive(d)
+                        chunk_small += zero if is_top | (i < skip) else exp_softmax(d)
                         chunk_maxima += one if is_top & (i >= skip) else zero
                 small += chunk_small
                 maxima += chunk_maxima
@@ -357,20 +357,20 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                         mass_i = smoothing if FULL else zero
                         if not INDEX:
                             mass_i += kept * load(tc, i) if FULL else load(tc, i)
-                        gi = exp_nonpositive(zi - top) * factor - row_scale * wi * mass_i
+                        gi = exp_softmax(zi - top) * factor - row_scale * wi * mass_i
                         if SOFTCAP_ON:
                             gi *= one - (zi * over_cap) * (zi * over_cap)
                         store(out, i * grad_class_stride, gi)
                 elif grad_class_stride == 1:
                     for i in range(n):
-                        store(out, i, exp_nonpositive(load(z, i) - top) * factor)
+                        store(out, i, exp_softmax(load(z, i) - top) * factor)
                 else:
                     for i in range(n):
-                        store(out, i * grad_class_stride, exp_nonpositive(load(z, i) - top) * factor)
+                        store(out, i * grad_class_stride, exp_softmax(load(z, i) - top) * factor)
                 start += n
             if INDEX and label >= first and label < last:
                 # What the other classes sum to, relative to the maximum.
-                rest = others if d_label == zero else one + (others - exp_nonpositive(d_label))
+                rest = others if d_label == zero else one + (others - exp_softmax(d_label))
                 if FULL:
                     gl = smoothing * (weight_sum - label_weight) + (slope - mass) - slope * rest * over_sum
                     if SOFTCAP_ON:
@@ -775,19 +775,32 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
             for r in range(n):
                 store_tile(top, r, load_tile(tile, r))
                 store_wide(folded, r, -1.0)
-            for c in range(1, classes):
+            # Two classes at a time: the running numbers of a lane are loaded and stored half as often.
+            for c in range(1, classes - 1, 2):
                 for r in range(n):
-                    store_tile(top, r, maxnum(load_tile(top, r), load_tile(tile + c * step, r)))
+                    two = maxnum(load_tile(tile + c * step, r), load_tile(tile + (c + 1) * step, r))
+                    store_tile(top, r, maxnum(load_tile(top, r), two))
+            if classes % 2 == 0:
+                for r in range(n):
+                    store_tile(top, r, maxnum(load_tile(top, r), load_tile(tile + (classes - 1) * step, r)))
             for first in range(0, classes, FOLD):
                 for r in range(n):
                     store_tile(others, r, zero)
                     store_tile(factor, r, zero)  # the number of maxima, for now
-                for c in range(first, min(classes, first + FOLD)):
+                last = min(classes, first + FOLD)
+                for c in range(first, last - 1, 2):
                     for r in range(n):
                         d = load_tile(tile + c * step, r) - load_tile(top, r)
-                        is_top = d == zero
-                        store_tile(others, r, load_tile(others, r) + (zero if is_top else exp_nonpositive(d)))
-                        store_tile(factor, r, load_tile(factor, r) + (one if is_top else zero))
+                        e = load_tile(tile + (c + 1) * step, r) - load_tile(top, r)
+                        small = (zero if d == zero else exp_softmax(d)) + (zero if e == zero else exp_softmax(e))
+                        store_tile(others, r, load_tile(others, r) + small)
+                        maxima = (one if d == zero else zero) + (one if e == zero else zero)
+                        store_tile(factor, r, load_tile(factor, r) + maxima)
+                if (last - first) % 2 == 1:
+                    for r in range(n):
+                        d = load_tile(tile + (last - 1) * step, r) - load_tile(top, r)
+                        store_tile(others, r, load_tile(others, r) + (zero if d == zero else exp_softmax(d)))
+                        store_tile(factor, r, load_tile(factor, r) + (one if d == zero else zero))
                 for r in range(n):
                     chunk = np.float64(load_tile(others, r)) + np.float64(load_tile(factor, r))
                     store_wide(folded, r, load_wide(folded, r) + chunk)
@@ -865,7 +878,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
             if INDEX:
                 not_live = load_tile(live, r) == zero
                 lane_loss = zero if not_live else lane_loss
-                rest = o if d == zero else one + (o - exp_nonpositive(d))
+                rest = o if d == zero else one + (o - exp_softmax(d))
                 gl = -slope * rest * over_sum
                 if FULL:
                     gl += smoothing * (weight_sum - label_mass) + (slope - lane_mass)
@@ -909,7 +922,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                         wc = load_real(class_weight, c)
                 for r in range(n):
                     z = load_tile(tile + c * step, r)
-                    g = exp_nonpositive(z - load_tile(top, r)) * load_tile(factor, r)
+                    g = exp_softmax(z - load_tile(top, r)) * load_tile(factor, r)
                     if FULL:
                         mass_c = smoothing
                         if not INDEX:

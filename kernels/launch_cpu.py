@@ -5,9 +5,9 @@ writes to ``partial`` the sum of their losses, the sum of what they add to the d
 item with an impossible target (or -1). Blocks have a fixed size, and their sums are folded in index order, so the
 result has the same bits whoever ran which block.
 
-``launch_serial`` and ``launch_shared`` are the only functions that Python calls. It copies the *plan* (constants of this kind of call, see the
-slots below), puts this call's addresses in, runs the denominator's phase if the gradient needs it, then the main
-phase. A call costs 0.3 us, against 1.5 us for a parallel region of OpenMP and 36 us on Numba's workqueue.
+``launch_serial`` and ``launch_shared`` are what Python calls. They copy the *plan* (constants of this kind of call,
+see the slots below), put this call's addresses in, run the denominator's phase if the gradient needs it, then the
+main phase. A call costs 0.3 us, against 1.5 us for a parallel region of OpenMP and 36 us on Numba's workqueue.
 
 Why not ``prange``: Numba's workqueue layer aborts the process when two threads enter it, GNU OpenMP kills a forked
 child, its idle threads spin for milliseconds beside the BLAS call that comes next, and each parallel driver takes
@@ -66,6 +66,7 @@ MEAN = 16  # divide by the denominator
 FIND_DENOMINATOR = 32  # the denominator depends on data: find it
 EMPTY_ZERO = 64  # the mean over nothing is 0, not NaN
 OBJECTS = 128  # the addresses are those of ndarray objects, not of data
+WAKE = 256  # enough work to wake sleeping workers for; else only those still spinning take part
 
 #: Returned in place of a bad item.
 OVERLAP = -2
@@ -198,7 +199,8 @@ def _run_phase(phase, arguments, pool, threads):
     partial = stack_buffer(PARTIAL_BYTES)
     partials = 0
     if PARALLEL:
-        if blocks > 1 and atomic_replace(pool + 8 * _LOCK, 0, 1):
+        wanted = blocks > 1 and (load_int(arguments, FLAGS) & WAKE != 0 or atomic_load(pool + 8 * _SLEEPERS) == 0)
+        if wanted and atomic_replace(pool + 8 * _LOCK, 0, 1):
             partials = call_returning(load_int(pool, ALLOCATE), PARTIAL_BYTES * blocks)
             if partials != 0:
                 _run_shared(phase, arguments, pool, threads, blocks, partials)

@@ -275,6 +275,18 @@ def _functions(width):
     LIFT = (width.bias + 1) // 2
     ROUND_TWO, ROUND_LIFTED = T(ROUND + 2 * width.bias), T(ROUND + width.bias + LIFT)
     ROUND_HALF, UNLIFT = T(ROUND + width.bias - 1), T(2.0**-LIFT)
+    ROUND_PLAIN, FLUSH_MIN = T(ROUND + width.bias), T(math.log(float(NORMAL_MIN)) + 1e-4)
+    SOFTMAX_1, SOFTMAX_2, SOFTMAX_3, SOFTMAX_4, SOFTMAX_5 = (
+        T(c)
+        for c in (
+            0.9999997053903616,
+            0.4999914602447855,
+            0.16667640101976525,
+            0.04189840713144187,
+            0.008290235559876381,
+        )
+    )
+    LN2 = T(math.log(2))
     LOG2_E = T(1 / math.log(2))
     LN2_HIGH, LN2_LOW = T(width.ln2_high), T(width.ln2_low)
     EXP_MIN, EXP_MAX, EXPM1_MIN, TANH_MAX = T(width.exp_min), T(width.exp_max), T(width.expm1_min), T(width.tanh_max)
@@ -319,6 +331,28 @@ def _functions(width):
         x = select(x < EXP_MIN, EXP_MIN, x)
         t = fma(x, LOG2_E, ROUND_LIFTED)
         return (ONE + reduced(x, t - ROUND_LIFTED)) * power(t) * UNLIFT
+
+    @jit
+    def exp_softmax(x):
+        """exp(x) for x <= 0 or NaN, 0 below the smallest normal number; exact at 0. For terms beside a 1.
+
+        3.5 ulp (float32: 1.5 down to x = -20, from there on the shortened reduction adds |x| / 50), 1.1 ulp (float64).
+        A softmax rounds x - max to |x| 2**-24 before it comes here, which is more: so float32 takes log(2) in one part
+        and a polynomial of degree 5 with a relative error of 2**-23.4, and needs 11 operations instead of 17.
+        """
+        x = T(x)
+        t = fma(x, LOG2_E, ROUND_PLAIN)
+        n = t - ROUND_PLAIN
+        if SINGLE:
+            r = fma(n, -LN2, x)
+            p = fma(r, SOFTMAX_5, SOFTMAX_4)
+            p = fma(r, p, SOFTMAX_3)
+            p = fma(r, p, SOFTMAX_2)
+            p = fma(r, p, SOFTMAX_1)
+            p = fma(r, p, ONE)
+        else:
+            p = ONE + reduced(x, n)
+        return select(x < FLUSH_MIN, ZERO, p * power(t))
 
     @jit
     def half_expm1(x):
@@ -402,7 +436,7 @@ def _functions(width):
 
     @jit
     def log1p_unit(e):
-        """log1p(e) for 0 <= e <= 1."""
+        """log1p(e) for 0 <= e <= 1: 1.0 ulp (float32 and float64)."""
         if SINGLE:
             square = e * e
             return fma(square, unit_polynomial(e, e), e)
@@ -459,9 +493,11 @@ def _functions(width):
     return {
         "exp": exp,
         "exp_nonpositive": exp_nonpositive,
+        "exp_softmax": exp_softmax,
         "expm1": expm1,
         "log": log,
         "log1p": log1p,
+        "log1p_unit": log1p_unit,
         "sigmoid": sigmoid,
         "softplus": softplus,
         "log_sigmoid": log_sigmoid,

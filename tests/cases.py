@@ -308,3 +308,77 @@ def oracle_of(case, dtype, reduction, seed=0):
     """Call and oracle of a case; kept, since several tests ask for the same."""
     call = case.data(dtype, reduction, seed)
     return call, call.oracle()
+
+
+@dataclass(frozen=True)
+class Departure:
+    """Where we differ from PyTorch on purpose. ``pytorch`` is its result, or the exception it raises."""
+
+    id: str
+    loss: str
+    arguments: dict = field(hash=False)
+    pytorch: object
+    ours: float
+    why: str
+    dtypes: tuple = ("float32", "int64")  # of input and target
+
+
+_INF = float("inf")
+_LOG2 = float(np.log(2))
+_FINITE = "0 * inf is 0: no NaN out of finite mathematics"
+_ACCEPTED = "the conversion loses nothing, so refusing it only costs the user a line"
+DEPARTURES = (
+    Departure(
+        "masked class without target probability",
+        "cross_entropy",
+        {"input": [[0.0, 0.0, -_INF]], "target": [[0.5, 0.5, 0.0]]},
+        float("nan"),
+        _LOG2,
+        _FINITE,
+        ("float32", "float32"),
+    ),
+    Departure(
+        "infinite logit on the side of its target",
+        "binary_cross_entropy_with_logits",
+        {"input": [_INF], "target": [1.0]},
+        float("nan"),
+        0.0,
+        _FINITE,
+        ("float32", "float32"),
+    ),
+    Departure(
+        "infinite negative logit on the side of its target",
+        "binary_cross_entropy_with_logits",
+        {"input": [-_INF], "target": [0.0]},
+        float("nan"),
+        0.0,
+        _FINITE,
+        ("float32", "float32"),
+    ),
+    *(
+        Departure(
+            f"{dtype} class indices",
+            loss,
+            {"input": [[0.0, 0.0]] if loss == "cross_entropy" else [[-_LOG2, -_LOG2]], "target": [1]},
+            RuntimeError,
+            _LOG2,
+            _ACCEPTED,
+            ("float32", dtype),
+        )
+        for loss in ("cross_entropy", "nll_loss")
+        for dtype in ("int8", "int16", "int32", "uint16", "uint32", "uint64")
+    ),
+    *(
+        Departure(
+            f"{dtype} targets",
+            loss,
+            {"input": [0.5] if loss == "binary_cross_entropy" else [0.0], "target": [1]},
+            RuntimeError,
+            _LOG2,
+            _ACCEPTED,
+            ("float32", dtype),
+        )
+        for loss in ("binary_cross_entropy",)
+        for dtype in ("int64", "uint8", "bool")
+    ),
+)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "cupy", "jax", "numba.cuda", "numba_cuda", "ml_dtypes", "scipy", "matplotlib", "hypothesis")
+HEAVY = ("torch", "cupy", "jax", "numba.cuda", "numba_cuda", "ml_dtypes", "matplotlib", "hypothesis")
 
 
 def modules_after(code):

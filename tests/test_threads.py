@@ -1,0 +1,670 @@
+"""Threads: the same bits from any number of them, beside other libraries' threads, at exit and on Ctrl-C.
+
+What could crash or hang runs in a process of its own: a function ``child_...`` of this file, with warnings as errors.
+"""
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import fastloss as fl
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+THREADS = (2, 3, 8)
+
+
+def run_child(name, *arguments, timeout=60, **environment):
+    """Run a function of this file in a fresh process; it must end in time, with code 0 and nothing on stderr."""
+    code = f"import test_threads; test_threads.{name}(*{arguments!r})"
+    path = os.pathsep.join(filter(None, [HERE, os.environ.get("PYTHONPATH")]))
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-X", "faulthandler", "-c", code],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path, **environment},
+        start_new_session=True,
+    )
+    try:
+        output, errors = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)  # faulthandler then tells where every thread is
+        try:
+            output, errors = process.communicate(timeout=5)
+        except subprocess.TimeoutExpired:
+            output, errors = "", ""
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+        pytest.fail(f"{name}{arguments} hangs:\n{errors}")
+    assert process.returncode == 0 and errors == "", f"{name}{arguments}: {process.returncode}\n{errors}"
+    return output
+
+
+def loads(layer):
+    """Whether Numba's threading layer of that name can be loaded here."""
+    module = {"omp": "omppool", "tbb": "tbbpool", "workqueue": "workqueue"}[layer]
+    code = f"import numba.np.ufunc.{module}"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=100).returncode == 0
+
+
+def data(loss, shape, dtype, target="index"):
+    rng = np.random.default_rng(sum(shape))
+    if dtype == "bfloat16":
+        import ml_dtypes
+
+        kind = ml_dtypes.bfloat16
+    else:
+        kind = dtype
+    if loss == "binary_cross_entropy":
+        x = rng.uniform(0.02, 0.98, shape)
+    elif loss == "nll_loss":
+        x = np.log(rng.uniform(0.01, 1, shape))
+    else:
+        x = rng.standard_normal(shape, np.float32) * 3
+    if loss in ("cross_entropy", "nll_loss"):
+        if target == "index":
+            return x.astype(kind), rng.integers(0, shape[1], shape[:1] + shape[2:])
+        t = rng.uniform(size=shape)
+        return x.astype(kind), (t / t.sum(1, keepdims=True)).astype(kind)
+    return x.astype(kind), rng.uniform(size=shape).astype(kind)
+
+
+def bits(*results):
+    flat = []
+    for result in results:
+        flat += result if isinstance(result, tuple) else (result,)
+    return [(np.asarray(r).dtype.name, np.shape(r), np.asarray(r).tobytes()) for r in flat]
+
+
+def torch_bits(*results):
+    import torch
+
+    plain = [r.detach() for r in results]
+    return [(str(r.dtype), r.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()) for r in plain]
+
+
+@pytest.fixture(autouse=True)
+def same_settings():
+    before = fl.get_num_threads()
+    yield
+    fl.set_num_threads(before)
+
+
+# The same bits from any number of threads.
+
+SHAPES = {
+    "rows": ("cross_entropy", (1501, 130), "index"),
+    "lanes": ("cross_entropy", (30011, 10), "index"),
+    "image": ("cross_entropy", (5, 21, 67, 65), "index"),
+    "image-many": ("cross_entropy", (5, 100, 37, 31), "index"),
+    "soft-rows": ("cross_entropy", (701, 200), "probability"),
+    "soft-lanes": ("cross_entropy", (20011, 7), "probability"),
+    "soft-image": ("cross_entropy", (3, 12, 67, 65), "probability"),
+    "one-row": ("cross_entropy", (1, 4_000_000), "index"),
+    "nll": ("nll_loss", (9001, 70), "index"),
+    "nll-image": ("nll_loss", (5, 21, 67, 65), "index"),
+    "bce": ("binary_cross_entropy", (401, 1003), ""),
+    "bce-logits": ("binary_cross_entropy_with_logits", (401, 1003), ""),
+    "mse": ("mse_loss", (401, 1003), ""),
+    "mse-large": ("mse_loss", (4_000_003,), ""),
+}
+OPTIONS = {
+    "cross_entropy": [{}, {"label_smoothing": 0.1, "z_loss": 0.01}],
+    "nll_loss": [{}],
+    "binary_cross_entropy": [{}],
+    "binary_cross_entropy_with_logits": [{"label_smoothing": 0.1}],
+    "mse_loss": [{}],
+}
+
+
+def numpy_results(function, x, t, options):
+    results = []
+    for reduction in ("mean", "sum"):
+        value, grad = function.value_and_grad(x, t, reduction=reduction, **options)
+        alone = function(x, t, reduction=reduction, **options)
+        assert bits(value) == bits(alone), f"value_and_grad has {value!r}, the function {alone!r}"
+        assert bits(grad) == bits(function.grad(x, t, reduction=reduction, **options))
+        results += [value, grad]
+    losses, grad = function.value_and_grad(x, t, reduction="none", **options)
+    assert bits(losses) == bits(function(x, t, reduction="none", **options))
+    assert np.isfinite(np.float64(results[0]))
+    return bits(*results, losses, grad)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("case", SHAPES)
+def test_bits_do_not_depend_on_threads(case, dtype):
+    loss, shape, target = SHAPES[case]
+    x, t = data(loss, shape, dtype, target)
+    function = getattr(fl, loss)
+    for options in OPTIONS[loss][: 1 if x.size > 3_000_000 else None]:
+        fl.set_num_threads(1)
+        serial = numpy_results(function, x, t, options)
+        for threads in THREADS:
+            fl.set_num_threads(threads)
+            assert numpy_results(function, x, t, options) == serial, f"{threads} threads, {options}"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("case", [case for case in SHAPES if "large" not in case])
+def test_autograd_bits_do_not_depend_on_threads(case, dtype):
+    torch = pytest.importorskip("torch")
+    loss, shape, target = SHAPES[case]
+    x, t = data(loss, shape, "float32", target)
+    x = torch.from_numpy(x.astype(np.float32)).to(getattr(torch, dtype)).requires_grad_()
+    t = torch.from_numpy(t)
+    t = t.to(x.dtype) if t.is_floating_point() else t
+    function = getattr(fl, loss)
+    before = torch.get_num_threads()
+
+    def results():
+        fused = function.value_and_grad(x.detach(), t, reduction="sum")
+        value = function(x, t, reduction="sum")
+        (grad,) = torch.autograd.grad(value, x)
+        alone = function(x.detach(), t, reduction="sum")
+        assert torch_bits(value) == torch_bits(alone) == torch_bits(fused[0])
+        return torch_bits(value, grad, *fused)
+
+    try:
+        torch.set_num_threads(8)
+        fl.set_num_threads(1)
+        serial = results()
+        (_, grad, _, fused_grad) = serial
+        assert grad == fused_grad
+        for threads in THREADS:
+            fl.set_num_threads(threads)
+            assert results() == serial, f"{threads} threads"
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_workers_do_work():
+    # Otherwise the tests above compare serial with serial.
+    if not os.path.isdir("/proc/self/task"):
+        pytest.skip("needs /proc")
+    fl.set_num_threads(3)
+    x, t = data("cross_entropy", (2000, 1000), "float32")
+    ticks, deadline = 0, time.monotonic() + 30
+    while ticks < 3 and time.monotonic() < deadline:
+        for _ in range(20):
+            fl.cross_entropy(x, t)
+        ticks = 0
+        for thread in threading.enumerate():
+            if thread.name.startswith("fastloss-"):
+                with open(f"/proc/self/task/{thread.native_id}/stat") as file:
+                    ticks += int(file.read().rsplit(")")[-1].split()[11])
+    assert ticks >= 3
+
+
+# Many threads, and other libraries'.
+
+
+def workload():
+    """Name, and a function that gives the bits of a value and a gradient; all large enough to be shared out."""
+    work = []
+    for case, (loss, shape, target) in {
+        "rows": ("cross_entropy", (300, 1000), "index"),
+        "lanes": ("cross_entropy", (20000, 10), "index"),
+        "image": ("cross_entropy", (4, 21, 40, 40), "index"),
+        "soft": ("cross_entropy", (300, 500), "probability"),
+        "nll": ("nll_loss", (4000, 70), "index"),
+        "bce": ("binary_cross_entropy", (300, 1000), ""),
+        "bce-logits": ("binary_cross_entropy_with_logits", (300, 1000), ""),
+        "mse": ("mse_loss", (700, 1000), ""),
+    }.items():
+        x, t = data(loss, shape, "float32", target)
+        function = getattr(fl, loss)
+        work.append((case, lambda f=function, x=x, t=t: bits(f.value_and_grad(x, t), f(x, t))))
+    return work
+
+
+def torch_workload():
+    import torch
+
+    work = []
+    for case, (loss, shape, target) in {
+        "rows": ("cross_entropy", (300, 1000), "index"),
+        "lanes": ("cross_entropy", (20000, 10), "index"),
+        "bce-logits": ("binary_cross_entropy_with_logits", (300, 1000), ""),
+    }.items():
+        x, t = (
+            torch.from_numpy(a.astype(np.float32) if a.dtype.kind == "f" else a)
+            for a in data(loss, shape, "float32", target)
+        )
+
+        def call(loss=loss, x=x, t=t):
+            leaf = x.clone().requires_grad_()
+            value = getattr(fl, loss)(leaf, t)
+            value.backward()
+            return torch_bits(value, leaf.grad)
+
+        work.append((f"torch-{case}", call))
+    return work
+
+
+def child_concurrent(seconds, with_prange, with_torch):
+    import numba
+
+    work = workload() + (torch_workload() if with_torch else [])
+    fl.set_num_threads(1)
+    expected = {name: call() for name, call in work}
+    fl.set_num_threads(4)
+    for name, call in work:
+        assert call() == expected[name], name
+    stop, failures, rounds = threading.Event(), [], []
+
+    def guarded(function):
+        def body(*arguments):
+            try:
+                while not stop.is_set():
+                    function(*arguments)
+                    rounds.append(function.__name__)
+            except BaseException as error:
+                failures.append(repr(error))
+                raise
+
+        return body
+
+    def losses(shift):
+        for name, call in work[shift:] + work[:shift]:
+            if call() != expected[name]:
+                raise AssertionError(f"{name} has other bits")
+
+    @numba.njit(parallel=True)
+    def prange_sum(a):
+        total = 0.0
+        for i in numba.prange(a.size):
+            total += a[i]
+        return total
+
+    ones = np.ones(200_000)
+    square = np.random.default_rng(0).standard_normal((300, 300))
+    product = square @ square
+
+    def others_prange():
+        if prange_sum(ones) != ones.size:
+            raise AssertionError("prange")
+
+    def others_blas():
+        if not np.allclose(square @ square, product):
+            raise AssertionError("blas")
+
+    bodies = [(losses, (i % len(work),)) for i in range(8)] + [(others_blas, ())]
+    if with_prange:
+        others_prange()
+        bodies.append((others_prange, ()))
+    threads = [threading.Thread(target=guarded(f), args=arguments) for f, arguments in bodies]
+    for thread in threads:
+        thread.start()
+    time.sleep(seconds)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not failures, failures
+    assert rounds.count("losses") >= 8 and rounds.count("others_blas") >= 1
+    assert not with_prange or rounds.count("others_prange") >= 1
+
+
+@pytest.mark.parametrize("layer", ["omp", "workqueue", "tbb"])
+def test_eight_threads_beside_other_libraries(layer):
+    if not loads(layer):
+        pytest.skip(f"Numba's threading layer {layer} does not load here")
+    run_child("child_concurrent", 2, True, False, NUMBA_THREADING_LAYER=layer)
+
+
+def test_eight_threads_with_torch():
+    pytest.importorskip("torch")
+    run_child("child_concurrent", 2, False, True)
+
+
+def child_first_calls():
+    # The very first calls, from eight threads at once: imports, compilation and the pool's start.
+    fl.set_num_threads(4)
+    work = workload()
+    results, barrier = [None] * 8, threading.Barrier(8)
+
+    def body(i):
+        barrier.wait()
+        results[i] = {name: call() for name, call in (work if i % 2 else work[::-1])}
+
+    threads = [threading.Thread(target=body, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results[0] is not None and all(result == results[0] for result in results)
+
+
+def test_first_calls_from_eight_threads():
+    run_child("child_first_calls")
+
+
+# The GIL and signals. A long call without much memory: one row, read again and again.
+
+
+def long_call(rows, classes=1000):
+    x = np.broadcast_to(np.linspace(-1, 1, classes), (rows, classes))
+    t = np.zeros(rows, np.int64)
+    return lambda: fl.cross_entropy(x, t)
+
+
+def calibrated(seconds):
+    """A call that takes at least about ``seconds``."""
+    rows = 20_000
+    while True:
+        call = long_call(rows)
+        call()
+        start = time.perf_counter()
+        call()
+        took = time.perf_counter() - start
+        if took >= seconds:
+            return call, took
+        rows = int(rows * max(1.5, 1.3 * seconds / took))
+
+
+def test_python_threads_go_on_during_a_call():
+    fl.set_num_threads(1)  # one core is left for the other thread
+    call, _ = calibrated(0.4)
+    counter, stop = [0], threading.Event()
+
+    def count():
+        while not stop.is_set():
+            counter[0] += 1
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    try:
+        best = 0.0
+        for _ in range(5):
+            before, start = counter[0], time.perf_counter()
+            time.sleep(0.2)
+            alone = (counter[0] - before) / (time.perf_counter() - start)
+            before, start = counter[0], time.perf_counter()
+            call()
+            during = (counter[0] - before) / (time.perf_counter() - start)
+            best = max(best, during / alone)
+            if best > 0.1:
+                break
+    finally:
+        stop.set()
+        thread.join()
+    assert best > 0.1, f"another thread ran at {best:.3f} of its speed"
+
+
+def child_interrupt():
+    for threads in (1, 4):
+        fl.set_num_threads(threads)
+        call, _ = calibrated(0.5)
+        expected = bits(call())
+        sent = []
+
+        def send(sent=sent):
+            sent.append(time.perf_counter())
+            os.kill(os.getpid(), signal.SIGINT)
+
+        timer = threading.Timer(0.1, send)
+        timer.start()
+        start = time.perf_counter()
+        interrupted = False
+        try:
+            call()
+            for _ in range(1000):  # the signal came late: it interrupts this
+                time.sleep(0.01)
+        except KeyboardInterrupt:
+            interrupted = True
+        timer.join()
+        assert interrupted and sent[0] > start
+        assert bits(call()) == expected
+        x, t = data("mse_loss", (500, 1000), "float32")
+        assert np.isfinite(fl.mse_loss(x, t))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_keyboard_interrupt():
+    run_child("child_interrupt")
+
+
+# Settings.
+
+
+def test_set_num_threads():
+    for n in (1, 2, 7, np.int64(3)):
+        fl.set_num_threads(n)
+        assert fl.get_num_threads() == n
+        assert type(fl.get_num_threads()) is int
+    for bad in (0, -1):
+        with pytest.raises(ValueError, match="at least 1"):
+            fl.set_num_threads(bad)
+    for bad in (1.0, "2", None, True):
+        with pytest.raises(TypeError, match="integer"):
+            fl.set_num_threads(bad)
+    assert fl.get_num_threads() == 3, "a refused number must change nothing"
+
+
+def child_environment(expected):
+    if expected is None:
+        try:
+            fl.get_num_threads()
+        except ValueError as error:
+            assert "FASTLOSS_NUM_THREADS" in str(error)
+            fl.set_num_threads(2)
+            assert fl.get_num_threads() == 2
+            return
+        raise AssertionError("no error")
+    assert fl.get_num_threads() == expected
+    fl.set_num_threads(2)
+    assert fl.get_num_threads() == 2
+    assert os.environ["FASTLOSS_NUM_THREADS"]
+
+
+@pytest.mark.parametrize(("text", "expected"), [("5", 5), ("1", 1), ("many", None), ("2.5", None)])
+def test_environment_variable(text, expected):
+    run_child("child_environment", expected, FASTLOSS_NUM_THREADS=text)
+
+
+def workers():
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("fastloss-")]
+
+
+def child_one_thread(how):
+    x, t = data("cross_entropy", (2000, 1000), "float32")
+    if how == "torch":
+        import torch
+
+        torch.set_num_threads(1)
+        fl.set_num_threads(4)
+        leaf = torch.from_numpy(x).requires_grad_()
+        target = torch.from_numpy(t)
+        fl.cross_entropy(leaf, target).backward()
+        fl.mse_loss(leaf.detach(), leaf.detach() + 1)
+        assert workers() == []
+        torch.set_num_threads(2)
+        fl.cross_entropy(leaf, target)
+        assert workers() == ["fastloss-0"]
+    else:
+        if how == "set":
+            fl.set_num_threads(1)
+        fl.cross_entropy.value_and_grad(x, t)
+        assert workers() == []
+        fl.set_num_threads(3)
+        fl.cross_entropy(x[:2], t[:2])
+        assert workers() == [], "a small call needs no workers"
+        fl.cross_entropy(x, t)
+        assert workers() == ["fastloss-0", "fastloss-1"]
+
+
+@pytest.mark.parametrize("how", ["set", "environment", "torch"])
+def test_one_thread_starts_no_workers(how):
+    if how == "torch":
+        pytest.importorskip("torch")
+    run_child("child_one_thread", how, **({"FASTLOSS_NUM_THREADS": "1"} if how == "environment" else {}))
+
+
+def child_settings():
+    import numba
+    import threadpoolctl
+    import torch
+
+    def settings():
+        pools = {p["filepath"]: p["num_threads"] for p in threadpoolctl.threadpool_info()}
+        config = {k: repr(v) for k, v in vars(numba.config).items() if k.isupper()}
+        threads = torch.get_num_threads(), torch.get_num_interop_threads(), numba.get_num_threads()
+        return {"threads": threads, **config, **pools}
+
+    np.ones((50, 50)) @ np.ones((50, 50))
+    torch.ones(50, 50) @ torch.ones(50, 50)
+    settings()  # whatever it loads itself
+    before, environment = settings(), dict(os.environ)
+    assert any("blas" in name for name in before), "no BLAS found"
+    fl.set_num_threads(3)
+    for _, call in workload() + torch_workload():
+        call()
+    fl.set_num_threads(1)
+    fl.info()
+    after = settings()
+    changed = {name: (value, after.get(name)) for name, value in before.items() if after.get(name) != value}
+    assert changed == {}, changed
+    assert dict(os.environ) == environment
+
+
+def test_no_foreign_setting_changes():
+    pytest.importorskip("torch")
+    run_child("child_settings")
+
+
+def child_no_more_threads():
+    x, t = data("cross_entropy", (2000, 1000), "float32")
+    fl.set_num_threads(1)
+    expected = bits(fl.cross_entropy.value_and_grad(x, t))
+    start = threading.Thread.start
+
+    def refused(self):
+        raise RuntimeError("can't start new thread")
+
+    threading.Thread.start = refused
+    fl.set_num_threads(4)
+    assert bits(fl.cross_entropy.value_and_grad(x, t)) == expected
+    threading.Thread.start = start
+    assert bits(fl.cross_entropy.value_and_grad(x, t)) == expected
+
+
+def test_where_no_thread_can_be_started():
+    # At a limit of the system or of a container: slower, not broken.
+    run_child("child_no_more_threads")
+
+
+# The end of the process.
+
+
+def child_exit(how):
+    import atexit
+
+    fl.set_num_threads(4)
+    x, t = data("cross_entropy", (2000, 1000), "float32")
+
+    def call():
+        return fl.cross_entropy.value_and_grad(x, t)
+
+    if how == "atexit-first":
+        atexit.register(call)
+        return
+    call()
+    if how == "sys.exit":
+        sys.exit(0)
+    if how == "atexit":
+        atexit.register(call)
+    elif how == "thread":  # still calling when the main thread is through
+        threading.Thread(target=lambda: [call() for _ in range(30)]).start()
+    elif how == "first-in-thread":
+
+        def late():
+            time.sleep(0.3)
+            fl.set_num_threads(6)
+            print(len(bits(call())))
+
+        threading.Thread(target=late).start()
+    elif how == "sys.exit-in-thread":
+        thread = threading.Thread(target=lambda: (call(), sys.exit(1)))
+        thread.start()
+        thread.join()
+    elif how == "daemon":
+        start_daemons(call)
+        time.sleep(0.05)
+        sys.exit(0)
+    elif how == "cycle":
+
+        class Late:
+            def __del__(self):
+                fl.cross_entropy.value_and_grad(x, t)
+
+        gc.disable()
+        late = Late()
+        late.itself = late
+
+
+def start_daemons(call):
+    def loop():
+        while True:
+            call()
+
+    for _ in range(4):
+        threading.Thread(target=loop, daemon=True).start()
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "return",
+        "sys.exit",
+        "atexit",
+        "atexit-first",
+        "thread",
+        "first-in-thread",
+        "sys.exit-in-thread",
+        "daemon",
+        "cycle",
+    ],
+)
+def test_exit(how):
+    run_child("child_exit", how)
+
+
+def child_daemons_at_exit(times):
+    # A process that forks is ready at once: so twenty interpreters can end in a few seconds.
+    x, t = data("cross_entropy", (2000, 1000), "float32")
+    fl.set_num_threads(4)
+    fl.cross_entropy.value_and_grad(x, t)
+    for attempt in range(times):
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(20)
+            start_daemons(lambda: fl.cross_entropy.value_and_grad(x, t))
+            time.sleep(0.01 * (attempt % 7))
+            sys.exit(0)
+        _, status = os.waitpid(pid, 0)
+        assert os.waitstatus_to_exitcode(status) == 0, f"attempt {attempt}: {status}"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process")
+def test_twenty_exits_with_daemon_threads():
+    run_child("child_daemons_at_exit", 20)
+
+
+def child_exit_uncompiled():
+    fl.set_num_threads(3)
+    x, t = data("mse_loss", (500, 1000), "float32")
+    threading.Thread(target=lambda: fl.mse_loss(x, t), daemon=True).start()
+    time.sleep(1.5)
+
+
+def test_exit_while_compiling():
+    run_child("child_exit_uncompiled", FASTLOSS_CACHE="0")
