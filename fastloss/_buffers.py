@@ -10,6 +10,7 @@ to the array it was made from, so an ndarray that dies does not mean that its me
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from typing import Any
@@ -60,3 +61,12 @@ def release_memory() -> None:
     """
     with _lock:
         _free.clear()
+
+
+def _after_fork_in_child() -> None:
+    global _lock
+    _lock = threading.Lock()  # another thread of the parent may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

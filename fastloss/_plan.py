@@ -19,6 +19,9 @@ from fastloss._layout import contiguous_strides, span
 #: Input, target, third operand, weight, sample weight: the order of the kernels' addresses. None where absent.
 Operands = tuple[Any, Any, Any, Any, Any]
 
+#: What a launch returns in place of a bad item: see launch_cpu, which is not imported before the first call.
+NO_MEMORY = -3
+
 #: Elements a block of work has at most, about: 128 KB of float32, which stays in the second-level cache.
 BLOCK_ELEMENTS = 32768
 #: Work below this many nanoseconds of one core runs serially; below the second number it is shared only with workers
@@ -196,6 +199,8 @@ class Plan:
         if bad != -1:
             if bad >= 0:
                 raise self.bad(operands, bad)
+            if bad == NO_MEMORY:
+                raise MemoryError(f"{self.loss}: no memory for a tile of the input")
             raise ValueError(
                 f"{self.loss}: out shares memory with an input or another output; inputs are never written"
             )

@@ -29,6 +29,7 @@ from fastloss.kernels.launch_cpu import (
     GRAD_TARGET,
     INPUT,
     LOSSES,
+    NO_MEMORY,
     PARAMETERS,
     SAMPLE_WEIGHT,
     SCALE,
@@ -691,6 +692,9 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
     if needed > TILE_BYTES:
         heap = allocate(needed)
         tile = heap
+        if heap == 0:
+            store_int(partial, 2, NO_MEMORY)
+            return
     target_tile = tile + step * classes
 
     total = 0.0

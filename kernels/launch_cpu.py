@@ -69,7 +69,7 @@ OBJECTS = 128  # the addresses are those of ndarray objects, not of data
 WAKE = 256  # enough work to wake sleeping workers for; else only those still spinning take part
 
 #: Returned in place of a bad item.
-OVERLAP = -2
+OVERLAP, NO_MEMORY = -2, -3
 
 # Phases.
 COUNTING, MAIN = 0, 1
@@ -217,7 +217,7 @@ def _run_phase(phase, arguments, pool, threads):
             call_kernel(function, phase, block * size, min(items, (block + 1) * size), arguments, partial)
         total += load_double(partial, 0)
         denominator += load_double(partial, 1)
-        if bad < 0:
+        if bad == -1:
             bad = load_int(partial, 2)
     if PARALLEL and partials != 0:
         call_1(load_int(pool, RELEASE), partials)
@@ -249,7 +249,7 @@ def _launch(plan, pool, threads, scale, a0, a1, a2, a3, a4, a5, a6, a7, a8, a9):
     """Run a plan with this call's addresses; ``scale`` multiplies the gradient.
 
     Returns the value (reduced as the plan says), the denominator of the mean, and -1, or the first item with an
-    impossible target (what was written is then unspecified), or OVERLAP (nothing was written).
+    impossible target (what was written is then unspecified), OVERLAP (nothing was written) or NO_MEMORY.
     """
     arguments = stack_buffer(ARGUMENT_BYTES)
     for slot in range(SLOTS):
@@ -277,7 +277,7 @@ def _launch(plan, pool, threads, scale, a0, a1, a2, a3, a4, a5, a6, a7, a8, a9):
     bad = -1
     if flags & FIND_DENOMINATOR and flags & MEAN and flags & (GRAD | GRAD_TARGET) and flags & VALUE:
         _, denominator, bad = _run_phase(COUNTING, arguments, pool, threads)
-        if bad >= 0:
+        if bad != -1:
             return 0.0, denominator, bad
     if flags & MEAN and flags & VALUE:
         scale = 0.0 if denominator == 0.0 and flags & EMPTY_ZERO else scale / denominator

@@ -189,8 +189,7 @@ def _libc(name, result, argument):
     return call
 
 
-#: malloc and free, for the few buffers too large for a stack. What malloc returns is not checked: the sizes are those
-#: of a tile, and a machine without them ends elsewhere first.
+#: malloc (0 where there is no memory) and free, for the few buffers too large for a stack.
 allocate, release = _libc("malloc", types.intp, types.intp), _libc("free", types.void, types.intp)
 
 

@@ -1,0 +1,77 @@
+"""Type stubs made from the losses' own signatures: ``python tests/stubs.py`` writes them, a test holds them to it.
+
+A loss is a function with two more functions on it, which no annotation in the source could tell an editor.
+"""
+
+import inspect
+import pathlib
+
+import fastloss
+import fastloss.nn
+
+ROOT = pathlib.Path(__file__).parent.parent / "fastloss"
+HEADER = '"""Made by tests/stubs.py from the signatures; do not edit."""\n\n'
+
+
+def losses():
+    return {name: getattr(fastloss, name) for name in fastloss.__all__ if hasattr(getattr(fastloss, name), "spec")}
+
+
+def signature_text(function, result, first=()):
+    parts, keyword_only = list(first), False
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY and not keyword_only:
+            parts.append("*")
+            keyword_only = True
+        default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
+        parts.append(f"{parameter.name}: {parameter.annotation}{default}")
+    inner = "".join(f"        {part},\n" for part in parts).replace("'", '"')
+    return f"(\n{inner}    ) -> {result}: ..."
+
+
+def class_name(name):
+    return "_" + "".join(part.capitalize() for part in name.split("_"))
+
+
+def package_stub():
+    lines = [HEADER, "from typing import Any\n\nfrom . import nn as nn\n\n__version__: str\n"]
+    for name, function in losses().items():
+        lines.append(
+            f"\nclass {class_name(name)}:\n"
+            f"    def __call__{signature_text(function, 'Any', ['self'])}\n"
+            f"    def value_and_grad{signature_text(function.value_and_grad, 'tuple[Any, Any]', ['self'])}\n"
+            f"    def grad{signature_text(function.grad, 'Any', ['self'])}\n"
+            f"\n{name}: {class_name(name)}\n"
+        )
+    lines.append(
+        "\ndef get_num_threads() -> int: ...\ndef info() -> dict[str, Any]: ...\n"
+        "def release_memory() -> None: ...\ndef set_num_threads(n: int) -> None: ...\n"
+    )
+    return "".join(lines)
+
+
+def nn_stub():
+    lines = [HEADER, "from typing import Any\n\nimport torch\n"]
+    for name, module in vars(fastloss.nn).items():
+        if inspect.isclass(module) and issubclass(module, torch_module()) and not name.startswith("_"):
+            call = "(self, input: torch.Tensor, target: torch.Tensor, sample_weight: torch.Tensor | None = None)"
+            lines.append(
+                f"\nclass {name}(torch.nn.Module):\n"
+                f"    def __init__{signature_text(module, 'None', ['self'])}\n"
+                f"    def forward{call} -> torch.Tensor: ...\n"
+                f"    def __call__{call} -> torch.Tensor: ...\n"
+            )
+    return "".join(lines)
+
+
+def torch_module():
+    import torch
+
+    return torch.nn.Module
+
+
+STUBS = {ROOT / "__init__.pyi": package_stub, ROOT / "nn.pyi": nn_stub}
+
+if __name__ == "__main__":
+    for path, make in STUBS.items():
+        path.write_text(make())
