@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from fastloss import _arrays
+from fastloss import _arrays, _threads
 from fastloss._plan import Operands, Output, Runnable
 
 #: A call, sorted: arrays in the order of the kernels' operands, and hashable options.
@@ -249,6 +249,20 @@ class Loss:
         self.plans[key] = prepared
         return prepared
 
+    def prepare(
+        self,
+        backend: Any,
+        arrays: Operands,
+        options: tuple[Any, ...],
+        kind: str = "value",
+        wrt: tuple[str, ...] = (),
+        outs: tuple[Any, ...] = (),
+        grad_output: Any = None,
+    ) -> Prepared:
+        """A new plan, importing and compiling what it needs: under the lock that forks respect."""
+        with _threads.LOCK:
+            return Prepared(self, backend, arrays, options, self.flags(kind, wrt), wrt, outs, grad_output)
+
     def flags(self, kind: str, wrt: tuple[str, ...] = ()) -> int:
         """What a kernel is to do: "value" (with gradients by ``wrt``), "forward" or "backward" of autograd."""
         from fastloss.kernels import launch_cpu as launch
@@ -265,9 +279,8 @@ class Loss:
         except (AttributeError, TypeError):  # another kind of array among them, or an option that is no plain value
             return self._other_value(arrays, options)
         if found is None:
-            found = self.remember(
-                key, Prepared(self, _arrays.NUMPY, self.converted(_arrays.NUMPY, arrays), options, self.flags("value"))
-            )
+            checked = self.converted(_arrays.NUMPY, arrays)
+            found = self.remember(key, self.prepare(_arrays.NUMPY, checked, options))
         return found.value(arrays)
 
     def _other_value(self, arrays: Operands, options: tuple[Any, ...]) -> Any:
@@ -276,7 +289,7 @@ class Loss:
             return backend.value(self, arrays, options)
         _arrays.common_backend(self.name, dict(zip(self.names, arrays, strict=True)))
         arrays = self.converted(backend, arrays)
-        return Prepared(self, backend, arrays, options, self.flags("value")).value(arrays)
+        return self.prepare(backend, arrays, options).value(arrays)
 
     def value_and_grad(
         self, arrays: Operands, options: tuple[Any, ...], wrt: Any, out: Any, grad_output: Any
@@ -301,7 +314,7 @@ class Loss:
             arrays = self.converted(backend, arrays)
             if grad_output is not None:
                 grad_output = backend.convert(grad_output, self.name, "grad_output")
-            found = Prepared(self, backend, arrays, options, self.flags("value", names), names, outs, grad_output)
+            found = self.prepare(backend, arrays, options, "value", names, outs, grad_output)
             if key is not None:
                 self.remember(key, found)
         value, grads = found.value_and_grads(arrays, outs, grad_output)

@@ -134,6 +134,7 @@ class Plan:
     ) -> None:
         from fastloss.kernels import launch_cpu as launch
 
+        launch.compile_serial()
         self.loss = loss
         self.backend = backend
         self.items = items

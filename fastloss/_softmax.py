@@ -203,9 +203,10 @@ def build(
     if log_probabilities:
         kernel = build_cpu.kernel(kernels.nll, dtype)
         cost = classes * 0.05 + 10.0 if gradient else 10.0
-        block = block_size(items, max(1, BLOCK_ELEMENTS // (classes if gradient else 64)), 1, items * cost)
+        block = block_size(items, BLOCK_ELEMENTS // min(classes, 1024), 1, items * 10.0)
     else:
         cost = classes * (0.45 if gradient else 0.25) * (2 if compute == "float64" else 1) + 2.0
+        least = items * classes * 0.25  # blocks must be the same whether or not a gradient is wanted
         block = max(1, BLOCK_ELEMENTS // classes)
         # Where the class axis is not the last, lanes of neighbours in memory.
         in_lanes = classes <= MAX_CLASSES_IN_LANES if own[2] == 1 else place.inner >= 16 and own[1] == 1
@@ -217,11 +218,11 @@ def build(
         if in_lanes:
             budget = LANE_TILE_BYTES if own[2] == 1 else PLANE_TILE_BYTES
             lanes = max(16, min(kernels.MAX_LANES, budget // (size * classes * tiles) // 16 * 16))
-            block = block_size(items, max(block, lanes), 16, items * cost)
+            block = block_size(items, max(block, lanes), 16, least)
             lanes = min(lanes, block)
             kernel = build_cpu.kernel(kernels.cross_entropy_lanes, dtype, **variant)
         else:
-            block = block_size(items, block, 1, items * cost)
+            block = block_size(items, block, 1, least)
             kernel = build_cpu.kernel(kernels.cross_entropy_rows, dtype, **variant, SPLIT=pieces > 1)
 
     if reduction == "mean":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import ctypes
+import logging  # noqa: F401 - registers its fork hooks before ours, so that ours run first: see _before_fork
 import math
 import os
 import sys
@@ -12,9 +14,12 @@ from typing import Any
 
 import numpy as np
 
+#: Held while kernels are imported or compiled and while the pool grows, and across a fork: a child must not inherit
+#: any of these half done, nor a lock that a thread holds which the child does not have.
+LOCK = threading.RLock()
+
 _requested: int | None = None
 _pool: _Pool | None = None
-_pool_lock = threading.Lock()
 
 
 def available_cpus() -> int:
@@ -73,13 +78,12 @@ def get_num_threads() -> int:
     global _requested
     if _requested is None:
         text = os.environ.get("FASTLOSS_NUM_THREADS")
-        if text is None:
+        if not text:
             _requested = available_cpus()
+        elif text.strip().isdecimal() and int(text) > 0:
+            _requested = int(text)
         else:
-            try:
-                _requested = max(1, int(text))
-            except ValueError:
-                raise ValueError(f"FASTLOSS_NUM_THREADS must be an integer, got {text!r}") from None
+            raise ValueError(f"FASTLOSS_NUM_THREADS is {text!r}, expected a positive integer")
     return _requested
 
 
@@ -96,7 +100,7 @@ def pool(threads: int) -> int:
 
 def _grow(workers: int) -> _Pool:
     global _pool
-    with _pool_lock:
+    with LOCK:
         if _pool is None:
             _pool = _Pool()
         _pool.add(workers)
@@ -109,6 +113,7 @@ class _Pool:
     def __init__(self) -> None:
         from fastloss.kernels import launch_cpu
 
+        launch_cpu.compile_shared()
         self._kernels = launch_cpu
         self._state = np.zeros(launch_cpu.POOL_SLOTS + 8, np.int64)
         # The hot slots must not share cache lines: start on one.
@@ -116,6 +121,7 @@ class _Pool:
         state = self._state[skip : skip + launch_cpu.POOL_SLOTS]
         self.address = state.ctypes.data
         self._threads: list[threading.Thread] = []
+        self._exhausted = False
         self.native = self._prepare(state)
 
     def _prepare(self, state: Any) -> bool:
@@ -146,14 +152,19 @@ class _Pool:
 
     @property
     def workers(self) -> int:
-        return len(self._threads) if self.native else 1 << 30
+        """How many there are; more than anybody wants where no more can be had."""
+        return len(self._threads) if self.native and not self._exhausted else 1 << 30
 
     def add(self, workers: int) -> None:
         while self.native and len(self._threads) < workers:
             thread = threading.Thread(
                 target=self._kernels.worker, args=(self.address,), name=f"fastloss-{len(self._threads)}", daemon=True
             )
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # a limit of the process or its container: make do with those there are
+                self._exhausted = True
+                return
             self._threads.append(thread)
 
     def close(self) -> None:
@@ -168,25 +179,31 @@ def _close() -> None:
         _pool.close()
 
 
-_held: Any = None  # the compile lock, from before a fork until after it
+_held: contextlib.ExitStack | None = None  # the locks of a fork in progress
+#: Seconds a fork waits for somebody's compilation; then it goes on, as it would without us.
+PATIENCE = 60.0
 
 
 def _before_fork() -> None:
-    # No child may inherit a pool or a compilation half made.
+    # Hooks run in the reverse order of their registration. A compiling thread may want logging's lock, which logging
+    # takes for a fork too: ours must be taken first, else each waits for the other.
     global _held
-    _pool_lock.acquire()
-    build = sys.modules.get("fastloss.kernels.build_cpu")
-    if build is not None:
-        build.COMPILE_LOCK.acquire()
-        _held = build.COMPILE_LOCK
+    locks = [LOCK]
+    numba_lock = sys.modules.get("numba.core.compiler_lock")
+    if numba_lock is not None:  # another library may be compiling, and a child of ours could never compile again
+        locks.append(numba_lock.global_compiler_lock._lock)
+    held = contextlib.ExitStack()
+    for lock in locks:
+        if lock.acquire(timeout=PATIENCE):
+            held.callback(lock.release)
+    _held = held
 
 
 def _after_fork() -> None:
     global _held
-    if _held is not None:
-        _held.release()
-        _held = None
-    _pool_lock.release()
+    held, _held = _held, None
+    if held is not None:
+        held.close()
 
 
 def _after_fork_in_child() -> None:

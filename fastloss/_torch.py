@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fastloss import _arrays, _buffers
+from fastloss import _arrays, _buffers, _threads
 from fastloss._loss import ARGUMENTS_WITH_GRADIENT, Loss, Prepared
 from fastloss._plan import Operands
 
@@ -147,7 +147,7 @@ class TorchBackend:
                 checked = spec.converted(self, arrays)
                 if grad_output is not None:
                     grad_output = self.convert(grad_output, spec.name, "grad_output")
-                found = Prepared(spec, self, checked, options, spec.flags("value", names), names, outs, grad_output)
+                found = spec.prepare(self, checked, options, "value", names, outs, grad_output)
                 _remember(spec, key, checked, arrays, found)
                 arrays = checked
             value, grads = found.value_and_grads(arrays, outs, grad_output)
@@ -179,15 +179,15 @@ def _wanted(spec: Loss, arrays: Operands) -> tuple[str, ...]:
 def _prepared(spec: Loss, arrays: Operands, options: tuple[Any, ...], wrt: tuple[str, ...]) -> Prepared:
     """The plan of the value, or of the forward pass of autograd."""
     if not wrt:
-        return Prepared(spec, TORCH, arrays, options, spec.flags("value"))
-    found = Prepared(spec, TORCH, arrays, options, spec.flags("forward"))
+        return spec.prepare(TORCH, arrays, options)
+    found = spec.prepare(TORCH, arrays, options, "forward")
     if (
         wrt == ("input",)
         and arrays[0].numel() <= EAGER_ELEMENTS
         and found.dtype in ("float32", "float64")
         and found.problem.reduction != "none"
     ):
-        eager = Prepared(spec, TORCH, arrays, options, spec.flags("value", wrt), wrt, (None,))
+        eager = spec.prepare(TORCH, arrays, options, "value", wrt, (None,))
         if eager.one_gradient:
             return eager
     return found
@@ -323,7 +323,8 @@ def _backward(
     key = (wrt, upstream.stride() if reduction == "none" else None)
     plan = found.backward_plans.get(key)
     if plan is None:
-        plan = found.problem.build(TORCH, operands, upstream, spec.flags("backward", wrt), (None, None))
+        with _threads.LOCK:
+            plan = found.problem.build(TORCH, operands, upstream, spec.flags("backward", wrt), (None, None))
         assert plan is not None  # the forward pass made the operands such that there is one
         found.backward_plans[key] = plan
     written: list[Any] = [None, None]
@@ -364,7 +365,7 @@ def _op_forward(*arguments: Any) -> tuple[Any, Any, Any]:
     *arrays, name, text = arguments
     spec = _spec(name)
     checked = spec.converted(TORCH, tuple(arrays))  # type: ignore[arg-type]
-    found = Prepared(spec, TORCH, checked, ast.literal_eval(text), spec.flags("forward"))
+    found = spec.prepare(TORCH, checked, ast.literal_eval(text), "forward")
     _, loss, statistics, denominator = _forward(found, checked)
     if statistics is None:
         statistics = torch.empty(0)
@@ -396,7 +397,7 @@ def _op_backward(
 ) -> tuple[Any, Any]:
     *arrays, name, text = arguments
     spec, options = _spec(name), ast.literal_eval(text)
-    found = Prepared(spec, TORCH, tuple(arrays), options, spec.flags("forward"))  # type: ignore[arg-type]
+    found = spec.prepare(TORCH, tuple(arrays), options, "forward")  # type: ignore[arg-type]
     operands = found.operands(tuple(arrays))  # type: ignore[arg-type]
     wrt = tuple(n for n, wanted in zip(ARGUMENTS_WITH_GRADIENT, (by_input, by_target), strict=True) if wanted)
     kept = statistics if found.plan.statistics is not None else None

@@ -12,7 +12,6 @@ import hashlib
 import os
 import pathlib
 import sys
-import threading
 import types as python_types
 
 import llvmlite
@@ -29,9 +28,6 @@ FASTMATH = frozenset({"reassoc", "contract", "nsz", "arcp", "afn"})
 
 #: phase, low, high, arguments, partial: see launch_cpu.
 KERNEL_SIGNATURE = types.void(types.intp, types.intp, types.intp, types.intp, types.intp)
-
-#: Held while anything of ours compiles, and across a fork, so that no child inherits a half-done compilation.
-COMPILE_LOCK = threading.RLock()
 
 
 class Template:
@@ -87,24 +83,23 @@ def names_of(dtype):
 def kernel(template, dtype=None, **constants):
     """The C function of ``template`` for arrays of ``dtype``; compiled, or loaded from disk, on first use.
 
-    No dtype: a kernel that only moves bytes.
+    No dtype: a kernel that only moves bytes. The caller holds the lock of fastloss._threads: no fork may come between.
     """
     tag = [
         f"{key}_{getattr(getattr(value, 'function', value), '__name__', value)}"
         for key, value in sorted(constants.items())
     ]
     name = "_".join([template.function.__name__, *filter(None, [dtype]), *tag])
-    with COMPILE_LOCK:
-        function = template.bind({**(names_of(dtype) if dtype else {}), **constants}, name, {})
-        compiled = CFunc(
-            function,
-            (KERNEL_SIGNATURE.args, KERNEL_SIGNATURE.return_type),
-            locals={},
-            options={"nopython": True, "fastmath": set(FASTMATH), "error_model": "numpy"},
-        )
-        if cache_directory() is not None:
-            compiled._cache = _Cache(function)
-        compiled.compile()
+    function = template.bind({**(names_of(dtype) if dtype else {}), **constants}, name, {})
+    compiled = CFunc(
+        function,
+        (KERNEL_SIGNATURE.args, KERNEL_SIGNATURE.return_type),
+        locals={},
+        options={"nopython": True, "fastmath": set(FASTMATH), "error_model": "numpy"},
+    )
+    if cache_directory() is not None:
+        compiled._cache = _Cache(function)
+    compiled.compile()
     return compiled
 
 
@@ -114,6 +109,12 @@ def driver(function):
     if cache_directory() is not None:
         dispatcher._cache = _Cache(function)
     return dispatcher
+
+
+def compile_driver(dispatcher, *arguments):
+    """Compile a driver now, under the caller's lock, rather than at its first call."""
+    if not dispatcher.overloads:
+        dispatcher.compile(arguments)
 
 
 # The disk cache. Numba's own does not notice a changed callee in another file nor changed options, and writes beside

@@ -16,7 +16,9 @@ worker that wakes late or is preempted only leaves more blocks to the others; an
 runs alone, with the same bits.
 """
 
-from fastloss.kernels.build_cpu import Template, driver
+from numba import types
+
+from fastloss.kernels.build_cpu import Template, compile_driver, driver
 from fastloss.kernels.memory_cpu import (
     atomic_add,
     atomic_load,
@@ -98,12 +100,6 @@ _PATIENCE = 20000
 #: Where an ndarray keeps the address of its data: right behind the object header, in every NumPy there ever was.
 #: ``launch`` reads it there, because asking through Python (``ctypes.data``) takes a microsecond an array.
 NDARRAY_DATA = object.__basicsize__
-
-
-@driver
-def peek(address):
-    """The 8 bytes at an address: to check NDARRAY_DATA once before it is believed."""
-    return load_int(address, 0)
 
 
 @driver
@@ -299,3 +295,18 @@ def _bound(name, **names):
 #: For work of one block, or where threads do not help; compiled without the pool's half, which takes 0.3 s.
 launch_serial = _bound("launch_serial", PARALLEL=False)
 launch_shared = _bound("launch_shared", PARALLEL=True)
+
+
+def compile_serial():
+    _compile_launch(launch_serial)
+
+
+def compile_shared():
+    """All that a pool needs, before a thread of it starts."""
+    _compile_launch(launch_shared)
+    for function in (worker, wake, close):
+        compile_driver(function, types.int64)
+
+
+def _compile_launch(function):
+    compile_driver(function, types.int64, types.int64, types.int64, types.float64, *[types.int64] * 10)

@@ -114,10 +114,10 @@ def test_wrt_gives_what_it_names_in_its_order(case):
 STEP = 1e-3
 
 
-def central_difference(f, array):
+def central_difference(f, array, where=True):
     """The derivative of a scalar ``f()`` by each element of ``array``, by the five-point formula: error O(STEP^4)."""
-    result = np.empty(array.shape)
-    for index in np.ndindex(array.shape):
+    result = np.zeros(array.shape)
+    for index in zip(*np.nonzero(np.broadcast_to(where, array.shape)), strict=True):
         x = array[index]
         values = []
         for k in (-2, -1, 1, 2):
@@ -150,7 +150,7 @@ def test_gradient_by_central_differences(case, reduction):
             counts = call.arrays["target"] != case.options["ignore_index"]
         else:
             counts = np.ones(grad.shape, bool)
-        numeric = central_difference(call, call.arrays[name])
+        numeric = central_difference(call, call.arrays[name], counts)
         scale = max(1.0, abs(float(call()))) * max(1.0, float(np.abs(grad).max()))
         np.testing.assert_allclose(grad[counts], numeric[counts], rtol=0, atol=1e-9 * scale)
         assert not grad[~counts].any()
