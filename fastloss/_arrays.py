@@ -78,10 +78,10 @@ class NumPyBackend:
     def cast(self, array: Any, dtype: str) -> Any:
         return array if self.dtype_name(array) == dtype else array.astype(self.dtype(dtype))
 
-    def labels(self, array: Any) -> Any:
+    def labels(self, array: Any, loss: str) -> Any:
         """Class indices as contiguous int64."""
         if array.dtype == np.uint64 and array.size and array.max() > np.uint64(np.iinfo(np.int64).max):
-            raise IndexError(f"target holds {array.max()}, which is no class")
+            raise IndexError(f"{loss}: target holds {array.max()}, which is no class")
         return self.contiguous(array if array.dtype == np.int64 else array.astype(np.int64))
 
     def contiguous(self, array: Any) -> Any:
@@ -115,7 +115,10 @@ class NumPyBackend:
             raise ValueError(f"{loss}: out is read-only")
 
     def owns(self, array: Any) -> bool:
-        return isinstance(array, np.ndarray)
+        return isinstance(array, np.ndarray) and array.dtype.isnative
+
+    def overlap(self, a: Any, b: Any) -> bool:
+        return bool(np.may_share_memory(a, b))
 
     def max_threads(self) -> int:
         return 1 << 30

@@ -119,7 +119,7 @@ def build(
     full = Output(shape, dtype, axes)
     loops = build_cpu.kernel(kernels.loops, dtype, FORMULA=formulas[formula])
     # Denominators, products of weights and one upstream gradient need the dtype, not the formula.
-    needed = find or operands[4] is not None or one_upstream or domain is not None
+    needed = find or one_upstream or domain is not None
     counts = build_cpu.kernel(kernels.counts, dtype) if needed else None
     parameters: dict[int, int | float] = {
         kernels.LOOPS: loops.address,
@@ -165,7 +165,7 @@ def build(
         grads=(full if flags & launch.GRAD else None, full if flags & launch.GRAD_TARGET else None),
         statistics=None,
         bad=bad,
-        extents=extents(backend, [*operands, None, None, *outs, None]) if any(o is not None for o in outs) else None,
+        extents=extents(backend, operands, (full, full), outs),
         keep=(layout, ones, loops, counts),
     )
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from fastloss import _arrays, _threads
-from fastloss._plan import Operands, Output, Runnable
+from fastloss._plan import SHARED_MEMORY, Operands, Output, Runnable
 
 #: A call, sorted: arrays in the order of the kernels' operands, and hashable options.
 Arguments = tuple[Operands, tuple[Any, ...]]
@@ -138,7 +138,10 @@ class Prepared:
     def _check_out(self, out: Any, original: Any, name: str) -> None:
         backend = self.backend
         if not backend.owns(out):
-            raise TypeError(f"{self.name}: out is of type {type(out).__name__}, expected a {backend.name} array")
+            raise TypeError(
+                f"{self.name}: out is of type {type(out).__name__}, expected a {backend.name} array in the machine's "
+                "byte order"
+            )
         if tuple(out.shape) != tuple(original.shape):
             raise ValueError(
                 f"{self.name}: out has shape {tuple(out.shape)}, expected {tuple(original.shape)}, that of {name}"
@@ -195,6 +198,10 @@ class Prepared:
         for gradient, out in zip(self.gradients, outs, strict=True):
             if out is not None:
                 backend.check_writable(self.name, out)
+                if not gradient.direct and any(
+                    backend.overlap(out, a) for a in (*operands, grad_output, *outs) if a is not None and a is not out
+                ):
+                    raise ValueError(f"{self.name}: {SHARED_MEMORY}")
             written[gradient.argument] = out if gradient.direct else gradient.output.make(backend)
         address = backend.address
         value, _ = plan.run(
@@ -280,7 +287,10 @@ class Loss:
             return self._other_value(arrays, options)
         if found is None:
             checked = self.converted(_arrays.NUMPY, arrays)
-            found = self.remember(key, self.prepare(_arrays.NUMPY, checked, options))
+            found = self.prepare(_arrays.NUMPY, checked, options)
+            if unchanged(checked, arrays):
+                self.remember(key, found)
+            arrays = checked
         return found.value(arrays)
 
     def _other_value(self, arrays: Operands, options: tuple[Any, ...]) -> Any:
@@ -311,12 +321,12 @@ class Loss:
                     self, arrays, options, names, single, outs, grad_output
                 )
                 return result
-            arrays = self.converted(backend, arrays)
-            if grad_output is not None:
-                grad_output = backend.convert(grad_output, self.name, "grad_output")
-            found = self.prepare(backend, arrays, options, "value", names, outs, grad_output)
-            if key is not None:
+            checked = self.converted(backend, arrays)
+            upstream = None if grad_output is None else backend.convert(grad_output, self.name, "grad_output")
+            found = self.prepare(backend, checked, options, "value", names, outs, upstream)
+            if key is not None and unchanged((*checked, upstream), (*arrays, grad_output)):
                 self.remember(key, found)
+            arrays, grad_output = checked, upstream
         value, grads = found.value_and_grads(arrays, outs, grad_output)
         return value, grads[0] if single else grads
 
@@ -354,6 +364,14 @@ class Loss:
 
     def refusal(self, name: str) -> NotImplementedError:
         return NotImplementedError(f"{self.name}: no gradient with respect to {name}: {self.refused[name]}")
+
+
+def unchanged(checked: tuple[Any, ...], arrays: tuple[Any, ...]) -> bool:
+    """Whether a plan made of ``checked`` can be run with ``arrays`` like these: only if they are the same objects.
+
+    Others, NumPy scalars and byte-swapped arrays among them, may look like arrays and are not what kernels read.
+    """
+    return all(a is b for a, b in zip(checked, arrays, strict=True))
 
 
 def _signature(arrays: tuple[Any, ...]) -> list[Any]:

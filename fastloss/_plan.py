@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from fastloss import _threads
+from fastloss._arrays import ITEMSIZE
 from fastloss._layout import contiguous_strides, span
 
 #: Input, target, third operand, weight, sample weight: the order of the kernels' addresses. None where absent.
@@ -21,6 +22,8 @@ Operands = tuple[Any, Any, Any, Any, Any]
 
 #: What a launch returns in place of a bad item: see launch_cpu, which is not imported before the first call.
 NO_MEMORY = -3
+
+SHARED_MEMORY = "out shares memory with an input or another output; inputs are never written"
 
 #: Elements a block of work has at most, about: 128 KB of float32, which stays in the second-level cache.
 BLOCK_ELEMENTS = 32768
@@ -87,14 +90,22 @@ class Runnable(Protocol):
         """Launch; the reduced value and the denominator of the mean. Outputs are given by address, 0 where absent."""
 
 
-def extents(backend: Any, arrays: list[Any]) -> Any:
-    """The bytes that each of the ten arrays of a launch spans, relative to its address."""
+def extents(
+    backend: Any, operands: Operands, outputs: tuple[Output | None, Output | None], outs: tuple[Any, Any]
+) -> Any:
+    """The bytes that each array of a launch spans, relative to its address; None where no ``outs`` are the caller's."""
+    if outs[0] is None and outs[1] is None:
+        return None
     table = np.zeros(20, np.int64)
-    for i, array in enumerate(arrays):
+    for i, array in enumerate(operands):
         if array is not None:
             low, high = span(tuple(array.shape), backend.strides(array))
-            size = array.itemsize if isinstance(array, np.ndarray) else array.element_size()
+            size = ITEMSIZE[backend.dtype_name(array)]
             table[2 * i : 2 * i + 2] = low * size, high * size
+    for i, output in zip((7, 8), outputs, strict=True):
+        if output is not None:
+            low, high = span(output.shape, output.strides())
+            table[2 * i : 2 * i + 2] = low * ITEMSIZE[output.dtype], high * ITEMSIZE[output.dtype]
     return table
 
 

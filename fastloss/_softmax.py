@@ -122,7 +122,7 @@ def normalise(
                 f"{loss}: target (class indices) has shape {tuple(t.shape)}, expected {positions} for input of shape "
                 f"{shape} with classes along axis {axis}{hint}"
             )
-        t = backend.labels(t)
+        t = backend.labels(t, loss)
     else:
         expected = "an integer dtype (class indices)"
         if probabilities_allowed:
@@ -134,6 +134,9 @@ def normalise(
         _errors.check_shape(loss, "weight", weight.shape, (classes,))
         weight = backend.contiguous(backend.cast(weight, compute))
     if sample_weight is not None:
+        if not (backend.is_floating(sample_weight) or backend.is_integer(sample_weight)):
+            dtype = backend.dtype_name(sample_weight)
+            raise TypeError(f"{loss}: sample_weight has dtype {dtype}, expected a floating or integer one")
         _errors.check_broadcastable(loss, "sample_weight", tuple(sample_weight.shape), positions)
         sample_weight = backend.contiguous(backend.cast(backend.broadcast_to(sample_weight, positions), compute))
     return x, t, None, weight, sample_weight
@@ -272,7 +275,7 @@ def build(
         statistics=Output((items, kept_numbers), compute) if flags & launch.STATS and not log_probabilities else None,
         bad=bad,
     )
-    spans = extents(backend, [*operands, None, None, *outs, None]) if any(out is not None for out in outs) else None
+    spans = extents(backend, operands, (outputs[0], outputs[1]), outs)
     nanoseconds = items * cost
     if pieces == 1:
         return Plan(

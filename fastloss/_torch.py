@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from fastloss import _arrays, _buffers, _threads
-from fastloss._loss import ARGUMENTS_WITH_GRADIENT, Loss, Prepared
+from fastloss._loss import ARGUMENTS_WITH_GRADIENT, Loss, Prepared, unchanged
 from fastloss._plan import Operands
 
 _NAMES = {
@@ -57,6 +57,9 @@ class TorchBackend:
     def owns(self, array: Any) -> bool:
         return isinstance(array, torch.Tensor) and array.device.type == "cpu"
 
+    def overlap(self, a: Any, b: Any) -> bool:
+        return bool(np.may_share_memory(_bytes(a), _bytes(b)))
+
     def strides(self, array: Any) -> tuple[int, ...]:
         return tuple(array.stride())
 
@@ -69,9 +72,9 @@ class TorchBackend:
     def contiguous(self, array: Any) -> Any:
         return array.contiguous()
 
-    def labels(self, array: Any) -> Any:
+    def labels(self, array: Any, loss: str) -> Any:
         if array.dtype is torch.uint64 and array.numel() and int(array.view(torch.int64).min()) < 0:
-            raise IndexError("target holds a number past 2**63, which is no class")
+            raise IndexError(f"{loss}: target holds a number past 2**63, which is no class")
         return array.to(torch.int64).contiguous()
 
     def broadcast_to(self, array: Any, shape: tuple[int, ...]) -> Any:
@@ -193,6 +196,12 @@ def _prepared(spec: Loss, arrays: Operands, options: tuple[Any, ...], wrt: tuple
     return found
 
 
+def _bytes(array: Any) -> Any:
+    """The memory of a tensor as integers of its size, for NumPy to look at."""
+    integer = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[array.element_size()]
+    return array.detach().view(integer).numpy()
+
+
 def _key(arrays: tuple[Any, ...], head: tuple[Any, ...]) -> tuple[Any, ...]:
     """What a plan depends on; an AttributeError where something is no tensor."""
     key: list[Any] = [head]
@@ -206,7 +215,7 @@ def _key(arrays: tuple[Any, ...], head: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _remember(spec: Loss, key: Any, checked: Operands, arrays: Operands, prepared: Prepared) -> None:
     # Not where the arrays had to be changed even to be looked at.
-    if key is not None and all(a is b for a, b in zip(checked, arrays, strict=True)):
+    if key is not None and unchanged(checked, arrays):
         spec.remember(key, prepared)
 
 

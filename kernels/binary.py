@@ -24,8 +24,9 @@ def bce_with_logits(x, t, p, a, b):
     right = x >= zero
     q = large if right else small
     m = small if right else large
-    loss = (zero if s == zero else p * s * negative) + (zero if r == zero else r * positive)
-    return loss, r * q - p * s * m, a * (p * negative - positive)
+    ps = p * s
+    loss = (zero if ps == zero else ps * negative) + (zero if r == zero else r * positive)
+    return loss, r * q - ps * m, a * (p * negative - positive)
 
 
 @Template

@@ -23,8 +23,9 @@ from numba.core.ccallback import CFunc
 
 from fastloss.kernels import math_cpu, memory_cpu, transpose_cpu
 
-#: Never nnan or ninf: masks of -inf and NaN that must come through are ordinary data here.
-FASTMATH = frozenset({"reassoc", "contract", "nsz", "arcp", "afn"})
+#: Never nnan or ninf: masks of -inf and NaN that must come through are ordinary data here. Nor reassoc, which undoes
+#: whatever was written so as not to cancel: sums that may be taken in any order say so with ``accumulate``.
+FASTMATH = frozenset({"contract", "nsz"})
 
 #: phase, low, high, arguments, partial: see launch_cpu.
 KERNEL_SIGNATURE = types.void(types.intp, types.intp, types.intp, types.intp, types.intp)
@@ -33,8 +34,9 @@ KERNEL_SIGNATURE = types.void(types.intp, types.intp, types.intp, types.intp, ty
 class Template:
     """A kernel, or a helper of kernels, whose globals are bound when it is known for which dtype."""
 
-    def __init__(self, function):
+    def __init__(self, function, fastmath=FASTMATH):
         self.function = function
+        self.fastmath = set(fastmath)
         self.__doc__ = function.__doc__
 
     def bind(self, names, name, done):
@@ -46,12 +48,17 @@ class Template:
             if isinstance(helper, Template):
                 if helper not in done:
                     bound = helper.bind(names, f"{name}_{key}", done)
-                    done[helper] = numba.njit(nogil=True, fastmath=set(FASTMATH), error_model="numpy")(bound)
+                    done[helper] = numba.njit(nogil=True, fastmath=helper.fastmath, error_model="numpy")(bound)
                 scope[key] = done[helper]
         copy = python_types.FunctionType(function.__code__, scope, name, function.__defaults__)
         copy.__qualname__ = name  # names the file in the disk cache, so it must tell every binding apart
         copy.__module__ = function.__module__
         return copy
+
+
+def rounded(function):
+    """A template whose products are rounded before they are added to anything."""
+    return Template(function, ())
 
 
 def names_of(dtype):
@@ -62,6 +69,7 @@ def names_of(dtype):
         "real": np.float64 if compute == "float64" else np.float32,
         "load": memory_cpu.LOADS[dtype],
         "store": memory_cpu.STORES[dtype],
+        "accumulate": memory_cpu.ACCUMULATE[compute],
         "gather": memory_cpu.GATHERS[dtype],
         "load_real": memory_cpu.LOADS[compute],
         "store_real": memory_cpu.STORES[compute],
@@ -95,7 +103,7 @@ def kernel(template, dtype=None, **constants):
         function,
         (KERNEL_SIGNATURE.args, KERNEL_SIGNATURE.return_type),
         locals={},
-        options={"nopython": True, "fastmath": set(FASTMATH), "error_model": "numpy"},
+        options={"nopython": True, "fastmath": template.fastmath, "error_model": "numpy"},
     )
     if cache_directory() is not None:
         compiled._cache = _Cache(function)
@@ -190,5 +198,5 @@ class _Cache(caching.FunctionCache):
     def save_overload(self, sig, data):
         try:
             super().save_overload(sig, data)
-        except OSError:
+        except Exception:  # a full disk, a directory taken away, an index that does not load
             self.disable()

@@ -19,7 +19,7 @@ Positions are numbered as in the target: p = outer * INNER + inner.
 
 import numpy as np
 
-from fastloss.kernels.build_cpu import Template
+from fastloss.kernels.build_cpu import Template, rounded
 from fastloss.kernels.launch_cpu import (
     COUNTING,
     FLAGS,
@@ -111,11 +111,33 @@ def _chunk(address, stride, start, n, buffer):
     return buffer
 
 
+@rounded
+def _capped(z, cap):
+    # Rounded, so that the largest logit minus the largest capped logit is exactly 0.
+    return cap * tanh(z / cap)
+
+
+@rounded
+def _others(small, maxima):
+    # What all classes but one maximum sum to: the maxima less one, and the terms that a 1 would swallow.
+    return (maxima - 1.0) + small
+
+
 @Template
 def _row_loss(mass, dot, log_sum, top, z_loss):
     # mass * log_sum - dot + z_loss * lse^2; see the head of this file.
     lse = top + log_sum
     return mass * log_sum - dot + z_loss * lse * lse if FULL else mass * log_sum - dot
+
+
+@Template
+def _label_gradient(d, others, mass, slope, label_mass, smoothing, weight_sum):
+    # slope * p - (1 - e) w - e w / C for the label's own class, as slope * (p - 1) + (slope - mass) + e (W - w) / C:
+    # 1 - p is what the other classes sum to, relative to the maximum.
+    one = real(1.0)
+    rest = others if d == real(0.0) else one + (others - exp_softmax(d))
+    gradient = -slope * rest * (one / (one + others))
+    return gradient + (smoothing * (weight_sum - label_mass) + (slope - mass)) if FULL else gradient
 
 
 @Template
@@ -225,7 +247,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                     top = maxnum(top, load(z, i))
                 start += n
             if SOFTCAP_ON:
-                top = cap * tanh(top * over_cap)
+                top = _capped(top, cap)
             # All maxima but one are among the others: count them, and leave them out of the sum, where small terms
             # would be lost beside a 1.
             small = 0.0
@@ -238,20 +260,20 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 chunk_maxima = zero
                 if skip == 0:
                     for i in range(n):
-                        d = (cap * tanh(load(z, i) * over_cap) if SOFTCAP_ON else load(z, i)) - top
+                        d = (_capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)) - top
                         is_top = d == zero
-                        chunk_small += zero if is_top else exp_softmax(d)
-                        chunk_maxima += one if is_top else zero
+                        chunk_small = accumulate(chunk_small, zero if is_top else exp_softmax(d))
+                        chunk_maxima = accumulate(chunk_maxima, one if is_top else zero)
                 else:  # comparing indices in the loop above would cost half as much again as all of it
                     for i in range(GROUP):
-                        d = (cap * tanh(load(z, i) * over_cap) if SOFTCAP_ON else load(z, i)) - top
+                        d = (_capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)) - top
                         is_top = d == zero
-                        chunk_small += zero if is_top | (i < skip) else exp_softmax(d)
-                        chunk_maxima += one if is_top & (i >= skip) else zero
+                        chunk_small = accumulate(chunk_small, zero if is_top | (i < skip) else exp_softmax(d))
+                        chunk_maxima = accumulate(chunk_maxima, one if is_top & (i >= skip) else zero)
                 small += chunk_small
                 maxima += chunk_maxima
                 start += n
-            others = real(small + (maxima - 1.0))
+            others = real(_others(small, maxima))
             if flags & STATS and not SPLIT:
                 store_real(statistics, KEPT_NUMBERS * position, top)
                 store_real(statistics, KEPT_NUMBERS * position + 1, others)
@@ -262,10 +284,9 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
         dot = zero
         d_label = zero
         if INDEX:
-            d_label = (
-                cap * tanh(load(x, label * class_stride) * over_cap) if SOFTCAP_ON else load(x, label * class_stride)
-            ) - top
-            dot = label_weight * d_label
+            z_label = load(x, label * class_stride)
+            d_label = (_capped(z_label, cap) if SOFTCAP_ON else z_label) - top
+            dot = zero if label_weight == zero else label_weight * d_label
         elif flags & STATS and not flags & VALUE:
             mass = load_real(statistics, KEPT_NUMBERS * position + 2)
         else:
@@ -279,13 +300,13 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 chunk_mass = zero
                 chunk_dot = zero
                 for i in range(n):
-                    d = (cap * tanh(load(z, i) * over_cap) if SOFTCAP_ON else load(z, i)) - top
+                    d = (_capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)) - top
                     ti = load(tc, i)
                     if FULL and weigh_classes:
                         ti *= load_real(class_weight, start + i)
                     ti = zero if i < skip else ti
-                    chunk_mass += ti
-                    chunk_dot += zero if ti == zero else ti * d
+                    chunk_mass = accumulate(chunk_mass, ti)
+                    chunk_dot = accumulate(chunk_dot, zero if ti == zero else ti * d)
                 wide_mass += chunk_mass
                 wide_dot += chunk_dot
                 start += n
@@ -303,13 +324,13 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 chunk_dot = zero
                 if weigh_classes:
                     for i in range(n):
-                        d = (cap * tanh(load(z, i) * over_cap) if SOFTCAP_ON else load(z, i)) - top
+                        d = (_capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)) - top
                         wi = zero if i < skip else load_real(class_weight, start + i)
-                        chunk_dot += zero if wi == zero else wi * d
+                        chunk_dot = accumulate(chunk_dot, zero if wi == zero else wi * d)
                 else:
                     for i in range(n):
-                        d = (cap * tanh(load(z, i) * over_cap) if SOFTCAP_ON else load(z, i)) - top
-                        chunk_dot += zero if i < skip else d
+                        d = (_capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)) - top
+                        chunk_dot = accumulate(chunk_dot, zero if i < skip else d)
                 wide_dot += chunk_dot
                 start += n
             smooth_dot = real(wide_dot)
@@ -327,6 +348,8 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
 
         if flags & VALUE:
             loss = row_weight * _row_loss(mass, dot, log_sum, top, z_loss)
+            if row_weight == zero:
+                loss = zero  # also where the loss is infinite
             total += loss
             if losses != 0:
                 store_real(losses, position, loss)
@@ -351,7 +374,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 if FULL or not INDEX:
                     tc = t if INDEX else _chunk(t, target_class_stride, start, n, target_buffer)
                     for i in range(n):
-                        zi = cap * tanh(load(z, i) * over_cap) if SOFTCAP_ON else load(z, i)
+                        zi = _capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)
                         wi = one
                         if weigh_classes:
                             wi = load_real(class_weight, start + i)
@@ -370,16 +393,11 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                         store(out, i * grad_class_stride, exp_softmax(load(z, i) - top) * factor)
                 start += n
             if INDEX and label >= first and label < last:
-                # What the other classes sum to, relative to the maximum.
-                rest = others if d_label == zero else one + (others - exp_softmax(d_label))
-                if FULL:
-                    gl = smoothing * (weight_sum - label_weight) + (slope - mass) - slope * rest * over_sum
-                    if SOFTCAP_ON:
-                        zl = (d_label + top) * over_cap
-                        gl *= one - zl * zl
-                    store(g, label * grad_class_stride, row_scale * gl)
-                else:
-                    store(g, label * grad_class_stride, -row_scale * rest * over_sum)
+                gl = _label_gradient(d_label, others, mass, slope, label_weight, smoothing, weight_sum)
+                if SOFTCAP_ON:
+                    zl = (d_label + top) * over_cap
+                    gl *= one - zl * zl
+                store(g, label * grad_class_stride, row_scale * gl)
         if not INDEX and flags & GRAD_TARGET:
             g = target_grads + ITEMSIZE * (
                 outer_index * load_int(arguments, TARGET_GRAD_OUTER_STRIDE)
@@ -390,7 +408,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 start, n, skip = _next_chunk(start, first, last)
                 z = _chunk(x, class_stride, start, n, buffer)
                 for i in range(n):
-                    d = (cap * tanh(load(z, i) * over_cap) if SOFTCAP_ON else load(z, i)) - top
+                    d = (_capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)) - top
                     wi = row_scale
                     if FULL:
                         wi *= kept
@@ -454,7 +472,8 @@ def combine_rows(phase, low, high, arguments, partial):
         top = -real(np.inf)
         for piece in range(pieces):
             top = maxnum(top, real(load_double(first + PART_BYTES * piece, 0)))
-        others = -1.0
+        small = 0.0
+        maxima = 0.0
         dot = 0.0
         smooth_dot = 0.0
         if not INDEX:
@@ -464,7 +483,11 @@ def combine_rows(phase, low, high, arguments, partial):
             d = np.float64(load_double(part, 0) - top)
             # A piece's own maximum is exp(d) beside the row's; its dot products are moved from one to the other.
             own = load_double(part, 1)
-            others += own + 1.0 if d == 0.0 else (own + 1.0) * np.exp(d)
+            if d == 0.0:
+                small += own
+                maxima += 1.0
+            else:
+                small += (own + 1.0) * np.exp(d)
             if not INDEX:
                 own_mass = load_double(part, 2)
                 mass += own_mass
@@ -485,20 +508,24 @@ def combine_rows(phase, low, high, arguments, partial):
                 + (position - outer_index * inner) * load_int(arguments, INNER_STRIDE)
             )
             z = load(x, label * load_int(arguments, CLASS_STRIDE))
-            dot = mass * ((cap * tanh(z * (one / cap)) if SOFTCAP_ON else z) - top)
-        log_sum = log1p(real(others))
+            d = (_capped(z, cap) if SOFTCAP_ON else z) - top
+            dot = 0.0 if mass == 0.0 else mass * d
+        others = real(_others(small, maxima))
+        log_sum = log1p(others)
         row_mass = real(mass)
         row_dot = real(dot)
         if FULL:
             row_mass = kept * row_mass + smoothing * real(weight_sum)
             row_dot = kept * row_dot + smoothing * real(smooth_dot)
         loss = row_weight * _row_loss(row_mass, row_dot, log_sum, top, z_loss)
+        if row_weight == real(0.0):
+            loss = real(0.0)
         total += loss
         if losses != 0:
             store_real(losses, position, loss)
         if statistics != 0:
             store_real(statistics, KEPT_NUMBERS * position, top)
-            store_real(statistics, KEPT_NUMBERS * position + 1, real(others))
+            store_real(statistics, KEPT_NUMBERS * position + 1, others)
             if not INDEX:
                 store_real(statistics, KEPT_NUMBERS * position + 2, real(mass))
     store_double(partial, 0, total)
@@ -562,7 +589,7 @@ def nll(phase, low, high, arguments, partial):
                 + inner_index * load_int(arguments, INNER_STRIDE)
                 + label * load_int(arguments, CLASS_STRIDE),
             )
-            loss = -x * weight
+            loss = zero if weight == zero else -x * weight
             total += loss
             if losses != 0:
                 store_real(losses, position, loss)
@@ -678,6 +705,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
     smooth_dot = stack_buffer(LANE_BYTES)
     top = stack_buffer(LANE_BYTES)
     others = stack_buffer(LANE_BYTES)
+    maxima = stack_buffer(LANE_BYTES)
     folded = stack_buffer(LANE_BYTES)
     loss = stack_buffer(LANE_BYTES)
     row_scale = stack_buffer(LANE_BYTES)
@@ -727,10 +755,10 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
             for r in range(n):
                 m = load_real(class_weight, load_wide_index(label, r)) if weigh_classes else one
                 store_tile(mass, r, m)
-                tile_count += load_tile(weight, r) * m
+                tile_count = accumulate(tile_count, load_tile(weight, r) * m)
         else:
             for r in range(n):
-                tile_count += load_tile(weight, r)
+                tile_count = accumulate(tile_count, load_tile(weight, r))
         counted += tile_count
         if wrong > 0:
             for r in range(n):
@@ -755,7 +783,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
         if SOFTCAP_ON:
             for c in range(classes):
                 for r in range(n):
-                    store_tile(tile + c * step, r, cap * tanh(load_tile(tile + c * step, r) * over_cap))
+                    store_tile(tile + c * step, r, _capped(load_tile(tile + c * step, r), cap))
         if not INDEX:
             offset = outer_index * load_int(arguments, TARGET_OUTER_STRIDE) + inner_index * load_int(
                 arguments, TARGET_INNER_STRIDE
@@ -778,7 +806,8 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
         else:
             for r in range(n):
                 store_tile(top, r, load_tile(tile, r))
-                store_wide(folded, r, -1.0)
+                store_wide(folded, r, 0.0)
+                store_tile(maxima, r, zero)
             # Two classes at a time: the running numbers of a lane are loaded and stored half as often.
             for c in range(1, classes - 1, 2):
                 for r in range(n):
@@ -790,7 +819,6 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
             for first in range(0, classes, FOLD):
                 for r in range(n):
                     store_tile(others, r, zero)
-                    store_tile(factor, r, zero)  # the number of maxima, for now
                 last = min(classes, first + FOLD)
                 for c in range(first, last - 1, 2):
                     for r in range(n):
@@ -798,18 +826,17 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                         e = load_tile(tile + (c + 1) * step, r) - load_tile(top, r)
                         small = (zero if d == zero else exp_softmax(d)) + (zero if e == zero else exp_softmax(e))
                         store_tile(others, r, load_tile(others, r) + small)
-                        maxima = (one if d == zero else zero) + (one if e == zero else zero)
-                        store_tile(factor, r, load_tile(factor, r) + maxima)
+                        count = (one if d == zero else zero) + (one if e == zero else zero)
+                        store_tile(maxima, r, load_tile(maxima, r) + count)
                 if (last - first) % 2 == 1:
                     for r in range(n):
                         d = load_tile(tile + (last - 1) * step, r) - load_tile(top, r)
                         store_tile(others, r, load_tile(others, r) + (zero if d == zero else exp_softmax(d)))
-                        store_tile(factor, r, load_tile(factor, r) + (one if d == zero else zero))
+                        store_tile(maxima, r, load_tile(maxima, r) + (one if d == zero else zero))
                 for r in range(n):
-                    chunk = np.float64(load_tile(others, r)) + np.float64(load_tile(factor, r))
-                    store_wide(folded, r, load_wide(folded, r) + chunk)
+                    store_wide(folded, r, load_wide(folded, r) + load_tile(others, r))
             for r in range(n):
-                store_tile(others, r, real(load_wide(folded, r)))
+                store_tile(others, r, real(_others(load_wide(folded, r), load_tile(maxima, r))))
             if flags & STATS:
                 for r in range(n):
                     store_real(statistics, KEPT_NUMBERS * (start + r), load_tile(top, r))
@@ -865,7 +892,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                 d = load_tile(dot, r) - m_top
                 label_mass = load_tile(mass, r) if FULL else one
                 lane_mass = label_mass
-                lane_dot = label_mass * d
+                lane_dot = zero if label_mass == zero else label_mass * d
             else:
                 lane_mass = load_tile(mass, r)
                 lane_dot = load_tile(dot, r)
@@ -878,22 +905,21 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                 lane_loss = _row_loss(lane_mass, lane_dot, log_sum, m_top, zero)
                 slope = lane_mass
             store_tile(factor, r, lane_scale * slope * over_sum)
-            lane_loss *= w
+            lane_loss = zero if w == zero else lane_loss * w
             if INDEX:
                 not_live = load_tile(live, r) == zero
-                lane_loss = zero if not_live else lane_loss
-                rest = o if d == zero else one + (o - exp_softmax(d))
-                gl = -slope * rest * over_sum
                 if FULL:
-                    gl += smoothing * (weight_sum - label_mass) + (slope - lane_mass)
+                    gl = _label_gradient(d, o, lane_mass, slope, label_mass, smoothing, weight_sum)
                     if SOFTCAP_ON:
                         zl = (d + m_top) * over_cap
                         gl *= one - zl * zl
+                else:
+                    gl = _label_gradient(d, o, lane_mass, slope, label_mass, zero, zero)
                 store_tile(label_grad, r, zero if not_live else lane_scale * gl)
             else:
                 store_tile(smooth_dot, r, log_sum)  # for the gradient of the target
             store_tile(loss, r, lane_loss)
-            tile_total += lane_loss
+            tile_total = accumulate(tile_total, lane_loss)
         if flags & VALUE:
             total += tile_total
             if losses != 0:

@@ -70,7 +70,7 @@ ABSENT, CONTIGUOUS, STRIDED, ONE_FOR_ALL = range(4)
 
 TILE = 2048
 TILE_BYTES = 8 * TILE
-BUFFERS_BYTES = (OPERANDS + 1) * TILE_BYTES  # one for each operand, and the product of the weights
+BUFFERS_BYTES = OPERANDS * TILE_BYTES
 
 # Modes of ``loops``.
 SUM, LOSS, SUM_AND_GRAD, GRAD_ALONE, GRAD_OF_TARGET_ALONE = range(5)
@@ -83,6 +83,7 @@ def loops(mode, low, high, arguments, partial):
     t = load_int(arguments, TARGET)
     p = load_int(arguments, THIRD)
     w = load_int(arguments, WEIGHT)
+    s = load_int(arguments, SAMPLE_WEIGHT)
     u = load_int(arguments, UPSTREAM)
     losses = load_int(arguments, LOSSES)
     grad = load_int(arguments, GRAD_INPUT)
@@ -92,59 +93,64 @@ def loops(mode, low, high, arguments, partial):
     scale = real(load_double(arguments, SCALE))
     zero = real(0.0)
     total = zero
+    # A weight of 0 gives 0, whatever it stands before.
     if mode == SUM:
         for i in range(high):
             ti = load(t, i)
+            wi = load(w, i) * load(s, i)
             loss = FORMULA(load(x, i), ti, load(p, i), a, b)[0]
-            total += zero if ti == ignored else loss * load(w, i)
+            total = accumulate(total, zero if (ti == ignored) | (wi == zero) else loss * wi)
     elif mode == LOSS:
         for i in range(high):
             ti = load(t, i)
+            wi = load(w, i) * load(s, i)
             loss = FORMULA(load(x, i), ti, load(p, i), a, b)[0]
-            store(losses, i, zero if ti == ignored else loss * load(w, i))
+            store(losses, i, zero if (ti == ignored) | (wi == zero) else loss * wi)
     elif mode == SUM_AND_GRAD:
         for i in range(high):
             ti = load(t, i)
-            wi = load(w, i)
+            wi = load(w, i) * load(s, i)
             loss, dx, _ = FORMULA(load(x, i), ti, load(p, i), a, b)
-            total += zero if ti == ignored else loss * wi
-            store(grad, i, zero if ti == ignored else dx * wi * (scale * load(u, i)))
+            none = (ti == ignored) | (wi == zero)
+            total = accumulate(total, zero if none else loss * wi)
+            store(grad, i, zero if none else dx * wi * (scale * load(u, i)))
     elif mode == GRAD_ALONE:
         for i in range(high):
             ti = load(t, i)
+            wi = load(w, i) * load(s, i)
             dx = FORMULA(load(x, i), ti, load(p, i), a, b)[1]
-            store(grad, i, zero if ti == ignored else dx * load(w, i) * (scale * load(u, i)))
+            store(grad, i, zero if (ti == ignored) | (wi == zero) else dx * wi * (scale * load(u, i)))
     else:
         for i in range(high):
             ti = load(t, i)
+            wi = load(w, i) * load(s, i)
             dt = FORMULA(load(x, i), ti, load(p, i), a, b)[2]
-            store(grad, i, zero if ti == ignored else dt * load(w, i) * (scale * load(u, i)))
+            store(grad, i, zero if (ti == ignored) | (wi == zero) else dt * wi * (scale * load(u, i)))
     store_double(partial, 0, total)
 
 
 # Modes of ``counts``.
-COUNT, MULTIPLY, SCALE_BY_UPSTREAM, CHECK = range(4)
+COUNT, SCALE_BY_UPSTREAM, CHECK = range(3)
 
 
 @Template
 def counts(mode, low, high, arguments, partial):
-    """What needs the dtype but not the formula: denominators, products of weights, the one upstream gradient."""
+    """What needs the dtype but not the formula: denominators, the one upstream gradient, the domain."""
     t = load_int(arguments, TARGET)
-    w = load_int(arguments, WEIGHT)
-    s = load_int(arguments, SAMPLE_WEIGHT)
-    u = load_int(arguments, UPSTREAM)
-    out = load_int(arguments, LOSSES)
     ignored = real(load_double(arguments, IGNORED))
-    zero = real(0.0)
+    zero, one = real(0.0), real(1.0)
     total = zero
     if mode == COUNT:
-        for i in range(high):
-            total += zero if load(t, i) == ignored else load(w, i)
-    elif mode == MULTIPLY:
-        for i in range(high):
-            gather(out, i, load(w, i) * load(s, i))
+        w = load_int(arguments, WEIGHT)
+        s = load_int(arguments, SAMPLE_WEIGHT)
+        if load_int(arguments, COUNT_WEIGHTS) != 0:
+            for i in range(high):
+                total = accumulate(total, zero if load(t, i) == ignored else load(w, i) * load(s, i))
+        else:
+            for i in range(high):
+                total = accumulate(total, zero if load(t, i) == ignored else one)
     elif mode == SCALE_BY_UPSTREAM:
-        store_double(arguments, SCALE, load_double(arguments, SCALE) * load(u, 0))
+        store_double(arguments, SCALE, load_double(arguments, SCALE) * load(load_int(arguments, UPSTREAM), 0))
     else:
         # Input and target within the domain, but where the target is ignored; NaN is outside.
         x = load_int(arguments, INPUT)
@@ -153,7 +159,7 @@ def counts(mode, low, high, arguments, partial):
         for i in range(high):
             xi, ti = load(x, i), load(t, i)
             inside = (xi >= lowest) & (xi <= highest) & (ti >= lowest) & (ti <= highest)
-            total += zero if inside | (ti == ignored) else real(1.0)
+            total = accumulate(total, zero if inside | (ti == ignored) else one)
         first = -1
         if total != zero:  # rare: look again for the first
             for i in range(high):
@@ -211,14 +217,10 @@ def elementwise(phase, low, high, arguments, partial):
     size = load_int(arguments, BYTES)
     loops_function = load_int(arguments, LOOPS)
     counts_function = load_int(arguments, COUNTS)
-    has_sample_weight = load_int(arguments, SAMPLE_WEIGHT) != 0
-    count_weights = load_int(arguments, COUNT_WEIGHTS)
     find_denominator = phase == COUNTING or (flags & FIND_DENOMINATOR and flags & VALUE)
     losses = load_int(arguments, LOSSES)
-    ones = load_int(arguments, ONES)
 
     buffers = stack_buffer(BUFFERS_BYTES)
-    product = buffers + OPERANDS * TILE_BYTES
     tile = stack_buffer(ARGUMENT_BYTES)
     for slot in range(SLOTS):
         store_int(tile, slot, load_int(arguments, slot))
@@ -234,16 +236,8 @@ def elementwise(phase, low, high, arguments, partial):
         n = min(TILE, high - start)
         for slot in range(ADDRESSES, ADDRESSES + OPERANDS):
             store_int(tile, slot, _locate(arguments, slot, start, n, buffers + (slot - ADDRESSES) * TILE_BYTES))
-        if has_sample_weight:
-            store_int(tile, LOSSES, product)
-            call_kernel(counts_function, MULTIPLY, 0, n, tile, partial)
-            store_int(tile, WEIGHT, product)
         if find_denominator:
-            weight = load_int(tile, WEIGHT)
-            if not count_weights:
-                store_int(tile, WEIGHT, ones)
             call_kernel(counts_function, COUNT, 0, n, tile, partial)
-            store_int(tile, WEIGHT, weight)
             counted += load_double(partial, 0)
             if phase == COUNTING:
                 continue

@@ -153,6 +153,22 @@ def _copier(ir_type):
 
 copy_2, copy_4, copy_8 = _copier(_I16), _copier(_I32), _copier(_I64)
 
+
+def _accumulator(numba_type):
+    @intrinsic
+    def accumulate(typingctx, total, term):
+        """total + term, where the order of the terms does not matter: what lets a sum be vectorised."""
+
+        def codegen(context, builder, signature, args):
+            return builder.fadd(*args, flags=("reassoc", "nsz", "contract"))
+
+        return numba_type(numba_type, numba_type), codegen
+
+    return accumulate
+
+
+ACCUMULATE = {"float32": _accumulator(types.float32), "float64": _accumulator(types.float64)}
+
 load_index = LOADS["int64"]
 load_int, store_int = _loader(None, *STORAGE["int64"][:2]), _storer(None, *STORAGE["int64"][:2])
 load_double, store_double = _loader(None, *STORAGE["float64"][:2]), _storer(None, *STORAGE["float64"][:2])
