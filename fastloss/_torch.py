@@ -162,7 +162,7 @@ TORCH = TorchBackend()
 
 #: Up to so many elements, the forward pass computes the gradient of a reduced loss too: the backward pass then costs
 #: one multiplication by the upstream gradient. Not for 16-bit types, whose gradient must be rounded once, at the end.
-EAGER_ELEMENTS = 16384
+EAGER_ELEMENTS = 131072
 
 
 def _wanted(spec: Loss, arrays: Operands) -> tuple[str, ...]:

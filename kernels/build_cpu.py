@@ -48,7 +48,9 @@ class Template:
             if isinstance(helper, Template):
                 if helper not in done:
                     bound = helper.bind(names, f"{name}_{key}", done)
-                    done[helper] = numba.njit(nogil=True, fastmath=helper.fastmath, error_model="numpy")(bound)
+                    done[helper] = numba.njit(
+                        nogil=True, forceinline=True, fastmath=helper.fastmath, error_model="numpy"
+                    )(bound)
                 scope[key] = done[helper]
         copy = python_types.FunctionType(function.__code__, scope, name, function.__defaults__)
         copy.__qualname__ = name  # names the file in the disk cache, so it must tell every binding apart

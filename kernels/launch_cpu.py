@@ -78,7 +78,7 @@ COUNTING, MAIN = 0, 1
 
 # Slots of the pool's state; those that threads write sit on cache lines of their own.
 _LOCK, _TICKET, _NEXT, _GENERATION, _SLEEPERS = 0, 8, 16, 24, 32
-_QUIT, _PHASE, _ARGUMENTS, _PARTIALS, _BLOCKS = 40, 41, 42, 43, 44
+_QUIT, _PHASE, _ARGUMENTS, _PARTIALS, _BLOCKS, _MISSED = range(40, 46)
 (
     MUTEX,
     CONDITION,
