@@ -198,9 +198,8 @@ class Prepared:
         for gradient, out in zip(self.gradients, outs, strict=True):
             if out is not None:
                 backend.check_writable(self.name, out)
-                if not gradient.direct and any(
-                    backend.overlap(out, a) for a in (*operands, grad_output, *outs) if a is not None and a is not out
-                ):
+                others = [*operands, grad_output, *(other for other in outs if other is not out)]
+                if not gradient.direct and any(a is not None and backend.overlap(out, a) for a in others):
                     raise ValueError(f"{self.name}: {SHARED_MEMORY}")
             written[gradient.argument] = out if gradient.direct else gradient.output.make(backend)
         address = backend.address

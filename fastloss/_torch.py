@@ -118,6 +118,7 @@ class TorchBackend:
         except (AttributeError, TypeError):
             found = key = None
         if found is None:
+            _arrays.common_backend(spec.name, dict(zip(spec.names, arrays, strict=True)))
             checked = spec.converted(self, arrays)
             wrt = _wanted(spec, checked) if torch.is_grad_enabled() else ()
             found = _prepared(spec, checked, options, wrt)

@@ -159,7 +159,7 @@ def cross_entropy(
 
     A logit of -inf has probability 0 and a zero gradient where its target is 0, and 0 times its infinite
     log-probability is 0 (PyTorch: NaN with class probabilities). A logit of +inf, or a row of -inf, gives NaN. A loss
-    is accurate relative to itself however small it is.
+    is accurate relative to itself down to the smallest normal number, below which probabilities count as 0.
 
     >>> import numpy as np, fastloss as fl
     >>> x = np.array([[2.0, 1.0, 0.0], [0.0, 0.0, 0.0]])

@@ -70,7 +70,7 @@ ABSENT, CONTIGUOUS, STRIDED, ONE_FOR_ALL = range(4)
 
 TILE = 2048
 TILE_BYTES = 8 * TILE
-BUFFERS_BYTES = OPERANDS * TILE_BYTES
+BUFFERS_BYTES = (OPERANDS + 1) * TILE_BYTES  # one for each operand, and for losses that are only summed
 
 # Modes of ``loops``.
 SUM, LOSS, SUM_AND_GRAD, GRAD_ALONE, GRAD_OF_TARGET_ALONE = range(5)
@@ -99,7 +99,7 @@ def loops(mode, low, high, arguments, partial):
             ti = load(t, i)
             wi = load(w, i) * load(s, i)
             loss = FORMULA(load(x, i), ti, load(p, i), a, b)[0]
-            total = accumulate(total, zero if (ti == ignored) | (wi == zero) else loss * wi)
+            store_tile(losses, i, zero if (ti == ignored) | (wi == zero) else loss * wi)
     elif mode == LOSS:
         for i in range(high):
             ti = load(t, i)
@@ -112,7 +112,7 @@ def loops(mode, low, high, arguments, partial):
             wi = load(w, i) * load(s, i)
             loss, dx, _ = FORMULA(load(x, i), ti, load(p, i), a, b)
             none = (ti == ignored) | (wi == zero)
-            total = accumulate(total, zero if none else loss * wi)
+            store_tile(losses, i, zero if none else loss * wi)
             store(grad, i, zero if none else dx * wi * (scale * load(u, i)))
     elif mode == GRAD_ALONE:
         for i in range(high):
@@ -126,6 +126,9 @@ def loops(mode, low, high, arguments, partial):
             wi = load(w, i) * load(s, i)
             dt = FORMULA(load(x, i), ti, load(p, i), a, b)[2]
             store(grad, i, zero if (ti == ignored) | (wi == zero) else dt * wi * (scale * load(u, i)))
+    if mode == SUM or mode == SUM_AND_GRAD:
+        for i in range(high):
+            total = accumulate(total, load_tile(losses, i))
     store_double(partial, 0, total)
 
 
@@ -245,7 +248,7 @@ def elementwise(phase, low, high, arguments, partial):
             call_kernel(counts_function, CHECK, 0, n, tile, partial)
             if load_int(partial, 2) >= 0:
                 bad = start + load_int(partial, 2)
-        store_int(tile, LOSSES, losses + start * size)
+        store_int(tile, LOSSES, losses + start * size if losses != 0 else buffers + OPERANDS * TILE_BYTES)
         store_int(tile, GRAD_INPUT, load_int(arguments, GRAD_INPUT) + start * size)
         if flags & VALUE:
             mode = LOSS if losses != 0 else SUM_AND_GRAD if flags & GRAD else SUM

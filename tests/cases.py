@@ -2,7 +2,7 @@
 
 Error bounds. ``assert_close`` measures errors in units in the last place (ulp) of the magnitude of the result (see
 ``oracles``), in the type of the arithmetic: float64 for float64, float32 for the rest; a result stored in 16 bits may
-differ by its rounding besides. The bounds of a case are the largest error found over some 30 seeds, rounded up by
+differ by its rounding besides. The bounds of a case are the largest error found over a few seeds, rounded up by
 about a half: the arithmetic has 2 to 4 rounding errors of its own, and the rest has a reason that ``BOUNDS`` states.
 """
 
@@ -38,10 +38,11 @@ def unit(value, dtype):
     return np.ldexp(oracles.WIDE(1), exponent - bits)
 
 
-def assert_close(got, want, *, ulps, dtype, magnitude=None):
+def assert_close(got, want, *, ulps, dtype, magnitude=None, flushed=0):
     """That ``got`` is of ``dtype`` and within ``ulps`` units in the last place of max(|want|, magnitude).
 
-    NaN and infinities must agree. A finite result beyond the range of ``dtype`` may be infinite.
+    NaN and infinities must agree. A finite result beyond the range of ``dtype`` may be infinite. ``flushed`` is the number
+    of terms below the smallest normal number that may count as 0: those of a softmax do.
     """
     got, want = np.asarray(got), np.asarray(want, oracles.WIDE)
     assert got.dtype == DTYPES[dtype], f"dtype {got.dtype}, expected {dtype}"
@@ -56,6 +57,7 @@ def assert_close(got, want, *, ulps, dtype, magnitude=None):
         allowed = ulps * unit(np.where(np.isfinite(size), size, oracles.WIDE(0)), compute)
         if dtype != compute:
             allowed = allowed + unit(np.where(np.isfinite(want), want, oracles.WIDE(0)), dtype) / 2
+        allowed = allowed + flushed * np.ldexp(oracles.WIDE(1), FORMAT[compute][1])
         error = np.abs(wide - want)
         largest = float(ml_dtypes.finfo(DTYPES[dtype]).max)
         overflow = (np.abs(want) * (1 + oracles.WIDE(2.0) ** -bits) > largest) & np.isfinite(want)
