@@ -184,6 +184,9 @@ class Prepared:
     def value_and_grads(self, arrays: Operands, outs: tuple[Any, ...], grad_output: Any) -> tuple[Any, tuple[Any, ...]]:
         plan, backend = self.plan, self.backend
         operands = arrays if self.plain else self.operands(arrays)
+        if not self.direct:  # nor does it see what was copied for it
+            for out in outs:
+                self._keep_off(out, arrays)
         if self.one_gradient:
             gradient, out = self.gradients[0], outs[0]
             if out is None:
@@ -198,9 +201,8 @@ class Prepared:
         for gradient, out in zip(self.gradients, outs, strict=True):
             if out is not None:
                 backend.check_writable(self.name, out)
-                others = [*operands, grad_output, *(other for other in outs if other is not out)]
-                if not gradient.direct and any(a is not None and backend.overlap(out, a) for a in others):
-                    raise ValueError(f"{self.name}: {SHARED_MEMORY}")
+                if not gradient.direct:  # the launch would compare the array that it writes
+                    self._keep_off(out, (*operands, grad_output, *(other for other in outs if other is not out)))
             written[gradient.argument] = out if gradient.direct else gradient.output.make(backend)
         address = backend.address
         value, _ = plan.run(
@@ -219,6 +221,10 @@ class Prepared:
         if losses is None:
             return backend.scalar(value, self.dtype), tuple(grads)
         return backend.cast(losses, self.dtype), tuple(grads)
+
+    def _keep_off(self, out: Any, arrays: tuple[Any, ...]) -> None:
+        if out is not None and any(array is not None and self.backend.overlap(out, array) for array in arrays):
+            raise ValueError(f"{self.name}: {SHARED_MEMORY}")
 
     def finished(self, gradient: Gradient, grad: Any, original: Any) -> Any:
         """From the shape and dtype of the computation to those of the argument."""

@@ -41,8 +41,8 @@ def unit(value, dtype):
 def assert_close(got, want, *, ulps, dtype, magnitude=None, flushed=0):
     """That ``got`` is of ``dtype`` and within ``ulps`` units in the last place of max(|want|, magnitude).
 
-    NaN and infinities must agree. A finite result beyond the range of ``dtype`` may be infinite. ``flushed`` is the number
-    of terms below the smallest normal number that may count as 0: those of a softmax do.
+    NaN and infinities must agree. A finite result beyond the range of ``dtype`` may be infinite. ``flushed`` is the
+    number of terms below the smallest normal number that may count as 0: those of a softmax do.
     """
     got, want = np.asarray(got), np.asarray(want, oracles.WIDE)
     assert got.dtype == DTYPES[dtype], f"dtype {got.dtype}, expected {dtype}"
