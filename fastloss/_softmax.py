@@ -162,6 +162,8 @@ def build(
     """The plan; None where the input's memory needs more than two axes of positions (copy it and ask again)."""
     from fastloss.kernels import build_cpu
     from fastloss.kernels import classification_cpu as kernels
+    from fastloss.kernels import classification_lanes_cpu as in_lanes_cpu
+    from fastloss.kernels import classification_rows_cpu as in_rows_cpu
     from fastloss.kernels import launch_cpu as launch
 
     x, t, _, weight, sample_weight = operands
@@ -214,19 +216,19 @@ def build(
         # Where the class axis is not the last, lanes of neighbours in memory.
         in_lanes = classes <= MAX_CLASSES_IN_LANES if own[2] == 1 else place.inner >= 16 and own[1] == 1
         # A row that no cache holds, or few rows too long for one core each, are cut in pieces.
-        pieces = -(-classes // kernels.PIECE)
+        pieces = -(-classes // in_rows_cpu.PIECE)
         if in_lanes or not (pieces >= 4 or (pieces >= 2 and items < 8)):
             pieces = 1
         variant = {"INDEX": indices, "FULL": full, "SOFTCAP_ON": softcap is not None, "KEPT_NUMBERS": kept_numbers}
         if in_lanes:
             budget = LANE_TILE_BYTES if own[2] == 1 else PLANE_TILE_BYTES
-            lanes = max(16, min(kernels.MAX_LANES, budget // (size * classes * tiles) // 16 * 16))
+            lanes = max(16, min(in_lanes_cpu.MAX_LANES, budget // (size * classes * tiles) // 16 * 16))
             block = block_size(items, max(block, lanes), 16, least)
             lanes = min(lanes, block)
-            kernel = build_cpu.kernel(kernels.cross_entropy_lanes, dtype, **variant)
+            kernel = build_cpu.kernel(in_lanes_cpu.cross_entropy_lanes, dtype, **variant)
         else:
             block = block_size(items, block, 1, least)
-            kernel = build_cpu.kernel(kernels.cross_entropy_rows, dtype, **variant, SPLIT=pieces > 1)
+            kernel = build_cpu.kernel(in_rows_cpu.cross_entropy_rows, dtype, **variant, SPLIT=pieces > 1)
 
     if reduction == "mean":
         flags |= launch.MEAN | (launch.EMPTY_ZERO if empty == "zero" else 0)
@@ -283,7 +285,7 @@ def build(
         )
     parameters[kernels.PIECES] = pieces
     gradients = launch.GRAD | launch.GRAD_TARGET
-    combine = build_cpu.kernel(kernels.combine_rows, dtype, **variant)
+    combine = build_cpu.kernel(in_rows_cpu.combine_rows, dtype, **variant)
     note = Plan(**shared, kernel=kernel, items=items * pieces, block=1, nanoseconds=nanoseconds, flags=launch.VALUE)
     fold = Plan(
         **shared, kernel=combine, items=items, block=1, nanoseconds=0.0, flags=flags & ~gradients & ~launch.STATS
@@ -297,4 +299,4 @@ def build(
         flags=flags & gradients | launch.STATS,
         extents=spans,
     )
-    return SplitPlan(note, fold, write, flags, Output((items * pieces, kernels.PART_BYTES // 8), "float64"))
+    return SplitPlan(note, fold, write, flags, Output((items * pieces, in_rows_cpu.PART_BYTES // 8), "float64"))

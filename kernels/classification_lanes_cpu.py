@@ -1,0 +1,446 @@
+"""Cross-entropy of positions side by side, one in each lane of a vector. See classification_cpu.py."""
+
+import numpy as np
+
+from fastloss.kernels.build_cpu import Template
+from fastloss.kernels.classification_cpu import (
+    CLASS_STRIDE,
+    CLASSES,
+    GRAD_CLASS_STRIDE,
+    GRAD_INNER_STRIDE,
+    GRAD_OUTER_STRIDE,
+    IGNORE_INDEX,
+    INNER,
+    INNER_STRIDE,
+    KEPT,
+    LANES,
+    OUTER_STRIDE,
+    SMOOTHING,
+    SOFTCAP,
+    TARGET_CLASS_STRIDE,
+    TARGET_GRAD_CLASS_STRIDE,
+    TARGET_GRAD_INNER_STRIDE,
+    TARGET_GRAD_OUTER_STRIDE,
+    TARGET_INNER_STRIDE,
+    TARGET_OUTER_STRIDE,
+    UPSTREAM_STRIDE,
+    Z_LOSS,
+    _capped,
+    _label_gradient,
+    _others,
+    _row_loss,
+)
+from fastloss.kernels.launch_cpu import (
+    COUNTING,
+    FLAGS,
+    GRAD,
+    GRAD_INPUT,
+    GRAD_OF_TARGET,
+    GRAD_TARGET,
+    INPUT,
+    LOSSES,
+    NO_MEMORY,
+    SAMPLE_WEIGHT,
+    SCALE,
+    STATISTICS,
+    STATS,
+    TARGET,
+    UPSTREAM,
+    VALUE,
+    WEIGHT,
+)
+from fastloss.kernels.memory_cpu import (
+    allocate,
+    load_double,
+    load_int,
+    release,
+    stack_buffer,
+    store_double,
+    store_int,
+)
+
+#: Classes that are summed, one after the other, in the type of the arithmetic before the sum joins a float64.
+FOLD = 64
+#: At most so many positions are worked on side by side, as long as their classes fit the tile on the stack.
+MAX_LANES = 256
+TILE_BYTES = 32768
+LANE_BYTES = 8 * MAX_LANES
+
+
+@Template
+def _fetch(address, class_stride, lane_stride, classes, n, tile, tile_stride):
+    # n positions (lanes) of all classes into a tile: class c, lane r at tile[c * tile_stride + r].
+    if class_stride == 1:
+        for r in range(0, n, 16):
+            for c in range(0, classes, 16):
+                rows_to_lanes(
+                    address + (r * lane_stride + c) * ITEMSIZE,
+                    lane_stride * ITEMSIZE,
+                    n - r,
+                    min(16, classes - c),
+                    tile + (c * tile_stride + r) * REALSIZE,
+                    tile_stride * REALSIZE,
+                )
+    else:
+        for c in range(classes):
+            source = address + c * class_stride * ITEMSIZE
+            row = tile + c * tile_stride * REALSIZE
+            if lane_stride == 1:
+                for r in range(n):
+                    store_tile(row, r, load(source, r))
+            else:
+                for r in range(n):
+                    store_tile(row, r, load(source, r * lane_stride))
+
+
+@Template
+def _flush(tile, tile_stride, address, class_stride, lane_stride, classes, n):
+    # The way back of _fetch.
+    if class_stride == 1:
+        for r in range(0, n, 16):
+            for c in range(0, classes, 16):
+                lanes_to_rows(
+                    tile + (c * tile_stride + r) * REALSIZE,
+                    tile_stride * REALSIZE,
+                    address + (r * lane_stride + c) * ITEMSIZE,
+                    lane_stride * ITEMSIZE,
+                    n - r,
+                    min(16, classes - c),
+                )
+    else:
+        for c in range(classes):
+            destination = address + c * class_stride * ITEMSIZE
+            row = tile + c * tile_stride * REALSIZE
+            if lane_stride == 1:
+                for r in range(n):
+                    store(destination, r, load_tile(row, r))
+            else:
+                for r in range(n):
+                    store(destination, r * lane_stride, load_tile(row, r))
+
+
+@Template
+def cross_entropy_lanes(phase, low, high, arguments, partial):
+    """Positions side by side, one in each lane of a vector: few classes, or a class axis that is not the last.
+
+    The steps and names are those of cross_entropy_rows. Loops over lanes are the inner ones and free of branches.
+    """
+    target = load_int(arguments, TARGET)
+    class_weight = load_int(arguments, WEIGHT)
+    sample_weight = load_int(arguments, SAMPLE_WEIGHT)
+    upstream = load_int(arguments, UPSTREAM)
+    losses = load_int(arguments, LOSSES)
+    statistics = load_int(arguments, STATISTICS)
+    flags = load_int(arguments, FLAGS)
+    classes = load_int(arguments, CLASSES)
+    inner = load_int(arguments, INNER)
+    lanes = load_int(arguments, LANES)
+    upstream_stride = load_int(arguments, UPSTREAM_STRIDE)
+    ignore_index = load_int(arguments, IGNORE_INDEX)
+    scale = real(load_double(arguments, SCALE))
+    zero, one = real(0.0), real(1.0)
+    if FULL:
+        kept = real(load_double(arguments, KEPT))
+        smoothing = real(load_double(arguments, SMOOTHING))
+        z_loss = real(load_double(arguments, Z_LOSS))
+        weigh_classes = class_weight != 0
+        weight_sum = real(classes)
+        if weigh_classes:
+            wide_sum = 0.0
+            for c in range(classes):
+                wide_sum += load_real(class_weight, c)
+            weight_sum = real(wide_sum)
+    if SOFTCAP_ON:
+        cap = real(load_double(arguments, SOFTCAP))
+        over_cap = one / cap
+
+    # One value a lane.
+    label = stack_buffer(LANE_BYTES)  # the class, 0 where there is none
+    weight = stack_buffer(LANE_BYTES)  # of the sample; 0 for an ignored position, which is also not live
+    live = stack_buffer(LANE_BYTES)
+    mass = stack_buffer(LANE_BYTES)
+    dot = stack_buffer(LANE_BYTES)
+    smooth_dot = stack_buffer(LANE_BYTES)
+    top = stack_buffer(LANE_BYTES)
+    others = stack_buffer(LANE_BYTES)
+    maxima = stack_buffer(LANE_BYTES)
+    folded = stack_buffer(LANE_BYTES)
+    loss = stack_buffer(LANE_BYTES)
+    row_scale = stack_buffer(LANE_BYTES)
+    factor = stack_buffer(LANE_BYTES)
+    label_grad = stack_buffer(LANE_BYTES)
+
+    # The tiles of logits and of target probabilities: class c, lane r at c * lanes + r.
+    step = lanes * REALSIZE
+    needed = step * classes * (1 if INDEX else 2)
+    tile = stack_buffer(TILE_BYTES)
+    heap = 0
+    if needed > TILE_BYTES:
+        heap = allocate(needed)
+        tile = heap
+        if heap == 0:
+            store_int(partial, 2, NO_MEMORY)
+            return
+    target_tile = tile + step * classes
+
+    total = 0.0
+    counted = 0.0
+    bad = -1
+    start = low
+    while start < high and bad < 0:
+        outer_index = start // inner
+        inner_index = start - outer_index * inner
+        n = min(min(lanes, high - start), inner - inner_index)
+        # 1. What each position weighs, and its label.
+        if sample_weight != 0:
+            for r in range(n):
+                store_tile(weight, r, load_real(sample_weight, start + r))
+        else:
+            for r in range(n):
+                store_tile(weight, r, one)
+        wrong = 0
+        if INDEX:
+            for r in range(n):
+                index = load_index(target, start + r)
+                ignored = index == ignore_index
+                outside = (index < 0) | (index >= classes)
+                wrong += np.int64(outside & (not ignored))
+                store_wide_index(label, r, 0 if outside | ignored else index)
+                store_tile(live, r, zero if ignored else one)
+                store_tile(weight, r, zero if ignored else load_tile(weight, r))
+        tile_count = zero
+        if FULL and INDEX:
+            for r in range(n):
+                m = load_real(class_weight, load_wide_index(label, r)) if weigh_classes else one
+                store_tile(mass, r, m)
+                tile_count = accumulate(tile_count, load_tile(weight, r) * m)
+        else:
+            for r in range(n):
+                tile_count = accumulate(tile_count, load_tile(weight, r))
+        counted += tile_count
+        if wrong > 0:
+            for r in range(n):
+                index = load_index(target, start + r)
+                if bad < 0 and index != ignore_index and (index < 0 or index >= classes):
+                    bad = start + r
+        if phase == COUNTING or bad >= 0:
+            start += n
+            continue
+
+        # 2. The logits, so that a lane is a position.
+        offset = outer_index * load_int(arguments, OUTER_STRIDE) + inner_index * load_int(arguments, INNER_STRIDE)
+        _fetch(
+            load_int(arguments, INPUT) + offset * ITEMSIZE,
+            load_int(arguments, CLASS_STRIDE),
+            load_int(arguments, INNER_STRIDE),
+            classes,
+            n,
+            tile,
+            lanes,
+        )
+        if SOFTCAP_ON:
+            for c in range(classes):
+                for r in range(n):
+                    store_tile(tile + c * step, r, _capped(load_tile(tile + c * step, r), cap))
+        if not INDEX:
+            offset = outer_index * load_int(arguments, TARGET_OUTER_STRIDE) + inner_index * load_int(
+                arguments, TARGET_INNER_STRIDE
+            )
+            _fetch(
+                target + offset * ITEMSIZE,
+                load_int(arguments, TARGET_CLASS_STRIDE),
+                load_int(arguments, TARGET_INNER_STRIDE),
+                classes,
+                n,
+                target_tile,
+                lanes,
+            )
+
+        # 3. The maximum and the others' sum: found, or remembered from the forward pass.
+        if flags & STATS and not flags & VALUE:
+            for r in range(n):
+                store_tile(top, r, load_real(statistics, KEPT_NUMBERS * (start + r)))
+                store_tile(others, r, load_real(statistics, KEPT_NUMBERS * (start + r) + 1))
+        else:
+            for r in range(n):
+                store_tile(top, r, load_tile(tile, r))
+                store_wide(folded, r, 0.0)
+                store_tile(maxima, r, zero)
+            # Two classes at a time: the running numbers of a lane are loaded and stored half as often.
+            for c in range(1, classes - 1, 2):
+                for r in range(n):
+                    two = maxnum(load_tile(tile + c * step, r), load_tile(tile + (c + 1) * step, r))
+                    store_tile(top, r, maxnum(load_tile(top, r), two))
+            if classes % 2 == 0:
+                for r in range(n):
+                    store_tile(top, r, maxnum(load_tile(top, r), load_tile(tile + (classes - 1) * step, r)))
+            for first in range(0, classes, FOLD):
+                for r in range(n):
+                    store_tile(others, r, zero)
+                last = min(classes, first + FOLD)
+                for c in range(first, last - 1, 2):
+                    for r in range(n):
+                        d = load_tile(tile + c * step, r) - load_tile(top, r)
+                        e = load_tile(tile + (c + 1) * step, r) - load_tile(top, r)
+                        small = (zero if d == zero else exp_softmax(d)) + (zero if e == zero else exp_softmax(e))
+                        store_tile(others, r, load_tile(others, r) + small)
+                        count = (one if d == zero else zero) + (one if e == zero else zero)
+                        store_tile(maxima, r, load_tile(maxima, r) + count)
+                if (last - first) % 2 == 1:
+                    for r in range(n):
+                        d = load_tile(tile + (last - 1) * step, r) - load_tile(top, r)
+                        store_tile(others, r, load_tile(others, r) + (zero if d == zero else exp_softmax(d)))
+                        store_tile(maxima, r, load_tile(maxima, r) + (one if d == zero else zero))
+                for r in range(n):
+                    store_wide(folded, r, load_wide(folded, r) + load_tile(others, r))
+            for r in range(n):
+                store_tile(others, r, real(_others(load_wide(folded, r), load_tile(maxima, r))))
+            if flags & STATS:
+                for r in range(n):
+                    store_real(statistics, KEPT_NUMBERS * (start + r), load_tile(top, r))
+                    store_real(statistics, KEPT_NUMBERS * (start + r) + 1, load_tile(others, r))
+
+        # 4. Target mass and its dot product with d, where they are more than one class's.
+        if not INDEX:
+            for r in range(n):
+                store_tile(mass, r, zero)
+                store_tile(dot, r, zero)
+            for c in range(classes):
+                wc = one
+                if FULL and weigh_classes:
+                    wc = load_real(class_weight, c)
+                for r in range(n):
+                    ti = wc * load_tile(target_tile + c * step, r)
+                    d = load_tile(tile + c * step, r) - load_tile(top, r)
+                    store_tile(mass, r, load_tile(mass, r) + ti)
+                    store_tile(dot, r, load_tile(dot, r) + (zero if ti == zero else ti * d))
+        if FULL:
+            for r in range(n):
+                store_tile(smooth_dot, r, zero)
+            if smoothing != zero:
+                for c in range(classes):
+                    wc = one
+                    if weigh_classes:
+                        wc = load_real(class_weight, c)
+                    if wc != zero:
+                        for r in range(n):
+                            d = load_tile(tile + c * step, r) - load_tile(top, r)
+                            store_tile(smooth_dot, r, load_tile(smooth_dot, r) + wc * d)
+
+        # 5. What is left to do for a lane alone: its loss, and the factors of its gradient. What reads or writes at
+        # an index of its own stands in loops of its own: those do not vectorise.
+        for r in range(n):
+            store_tile(row_scale, r, scale * load_tile(weight, r))
+        if upstream != 0:
+            for r in range(n):
+                u = load_real(upstream, (start + r) * upstream_stride)
+                store_tile(row_scale, r, load_tile(row_scale, r) * u)
+        if INDEX:
+            for r in range(n):
+                store_tile(dot, r, load_tile(tile, load_wide_index(label, r) * lanes + r))
+        tile_total = zero
+        for r in range(n):
+            m_top = load_tile(top, r)
+            o = load_tile(others, r)
+            w = load_tile(weight, r)
+            lane_scale = load_tile(row_scale, r)
+            log_sum = log1p(o)
+            over_sum = one / (one + o)
+            if INDEX:
+                d = load_tile(dot, r) - m_top
+                label_mass = load_tile(mass, r) if FULL else one
+                lane_mass = label_mass
+                lane_dot = zero if label_mass == zero else label_mass * d
+            else:
+                lane_mass = load_tile(mass, r)
+                lane_dot = load_tile(dot, r)
+            if FULL:
+                lane_dot = kept * lane_dot + smoothing * load_tile(smooth_dot, r)
+                lane_mass = kept * lane_mass + smoothing * weight_sum
+                lane_loss = _row_loss(lane_mass, lane_dot, log_sum, m_top, z_loss)
+                slope = lane_mass + real(2.0) * z_loss * (m_top + log_sum)
+            else:
+                lane_loss = _row_loss(lane_mass, lane_dot, log_sum, m_top, zero)
+                slope = lane_mass
+            store_tile(factor, r, lane_scale * slope * over_sum)
+            lane_loss = zero if w == zero else lane_loss * w
+            if INDEX:
+                not_live = load_tile(live, r) == zero
+                if FULL:
+                    gl = _label_gradient(d, o, lane_mass, slope, label_mass, smoothing, weight_sum)
+                    if SOFTCAP_ON:
+                        zl = (d + m_top) * over_cap
+                        gl *= one - zl * zl
+                else:
+                    gl = _label_gradient(d, o, lane_mass, slope, label_mass, zero, zero)
+                store_tile(label_grad, r, zero if not_live else lane_scale * gl)
+            else:
+                store_tile(smooth_dot, r, log_sum)  # for the gradient of the target
+            store_tile(loss, r, lane_loss)
+            tile_total = accumulate(tile_total, lane_loss)
+        if flags & VALUE:
+            total += tile_total
+            if losses != 0:
+                for r in range(n):
+                    store_real(losses, start + r, load_tile(loss, r))
+
+        # 6. Gradients.
+        if not INDEX and flags & GRAD_TARGET:
+            out = load_int(arguments, GRAD_OF_TARGET) + ITEMSIZE * (
+                outer_index * load_int(arguments, TARGET_GRAD_OUTER_STRIDE)
+                + inner_index * load_int(arguments, TARGET_GRAD_INNER_STRIDE)
+            )
+            class_stride = load_int(arguments, TARGET_GRAD_CLASS_STRIDE)
+            lane_stride = load_int(arguments, TARGET_GRAD_INNER_STRIDE)
+            for c in range(classes):
+                wc = one
+                if FULL:
+                    wc = kept
+                    if weigh_classes:
+                        wc *= load_real(class_weight, c)
+                for r in range(n):
+                    d = load_tile(tile + c * step, r) - load_tile(top, r)
+                    g = wc * load_tile(row_scale, r) * (load_tile(smooth_dot, r) - d)
+                    store(out, c * class_stride + r * lane_stride, g)
+        if flags & GRAD:
+            for c in range(classes):
+                if FULL:
+                    wc = one
+                    if weigh_classes:
+                        wc = load_real(class_weight, c)
+                for r in range(n):
+                    z = load_tile(tile + c * step, r)
+                    g = exp_softmax(z - load_tile(top, r)) * load_tile(factor, r)
+                    if FULL:
+                        mass_c = smoothing
+                        if not INDEX:
+                            mass_c += kept * load_tile(target_tile + c * step, r)
+                        g -= load_tile(row_scale, r) * wc * mass_c
+                        if SOFTCAP_ON:
+                            g *= one - (z * over_cap) * (z * over_cap)
+                    elif not INDEX:
+                        g -= load_tile(row_scale, r) * load_tile(target_tile + c * step, r)
+                    if INDEX:
+                        g = zero if load_tile(live, r) == zero else g
+                    store_tile(tile + c * step, r, g)
+            if INDEX:
+                for r in range(n):
+                    store_tile(tile, load_wide_index(label, r) * lanes + r, load_tile(label_grad, r))
+            offset = outer_index * load_int(arguments, GRAD_OUTER_STRIDE) + inner_index * load_int(
+                arguments, GRAD_INNER_STRIDE
+            )
+            _flush(
+                tile,
+                lanes,
+                load_int(arguments, GRAD_INPUT) + offset * ITEMSIZE,
+                load_int(arguments, GRAD_CLASS_STRIDE),
+                load_int(arguments, GRAD_INNER_STRIDE),
+                classes,
+                n,
+            )
+        start += n
+    store_double(partial, 0, total)
+    store_double(partial, 1, counted)
+    store_int(partial, 2, bad)
+    if heap != 0:
+        release(heap)

@@ -1,0 +1,483 @@
+"""Cross-entropy of positions with many classes, one at a time; huge rows in pieces. See classification_cpu.py."""
+
+import numpy as np
+
+from fastloss.kernels.build_cpu import Template
+from fastloss.kernels.classification_cpu import (
+    CLASS_STRIDE,
+    CLASSES,
+    GRAD_CLASS_STRIDE,
+    GRAD_INNER_STRIDE,
+    GRAD_OUTER_STRIDE,
+    IGNORE_INDEX,
+    INNER,
+    INNER_STRIDE,
+    KEPT,
+    OUTER_STRIDE,
+    PIECES,
+    SMOOTHING,
+    SOFTCAP,
+    TARGET_CLASS_STRIDE,
+    TARGET_GRAD_CLASS_STRIDE,
+    TARGET_GRAD_INNER_STRIDE,
+    TARGET_GRAD_OUTER_STRIDE,
+    TARGET_INNER_STRIDE,
+    TARGET_OUTER_STRIDE,
+    UPSTREAM_STRIDE,
+    Z_LOSS,
+    _capped,
+    _label_gradient,
+    _others,
+    _row_loss,
+)
+from fastloss.kernels.launch_cpu import (
+    COUNTING,
+    FLAGS,
+    GRAD,
+    GRAD_INPUT,
+    GRAD_OF_TARGET,
+    GRAD_TARGET,
+    INPUT,
+    LOSSES,
+    SAMPLE_WEIGHT,
+    SCALE,
+    STATISTICS,
+    STATS,
+    TARGET,
+    THIRD,
+    UPSTREAM,
+    VALUE,
+    WEIGHT,
+)
+from fastloss.kernels.memory_cpu import (
+    load_double,
+    load_int,
+    stack_buffer,
+    store_double,
+    store_int,
+)
+
+#: Elements of a row that are summed in the type of the arithmetic before the sum joins a float64.
+CHUNK = 4096
+CHUNK_BYTES = 8 * CHUNK
+#: Elements of a row are worked on in multiples of this many: four vectors of the widest registers.
+GROUP = 64
+#: Classes in a piece of a huge row, and the bytes of what is noted of one: top, others, mass, dot, smooth_dot.
+PIECE = 65536
+PART_BYTES = 40
+
+
+@Template
+def _next_chunk(start, first, last):
+    # (begin, n, skip): the next elements of a row to work on, the first ``skip`` of which were worked on before. n is
+    # a multiple of GROUP wherever the row is that long, by stepping back at its end: a vector loop then has no
+    # remainder, whose scalar exponentials cost as much as a hundred elements do.
+    rest = last - start
+    if rest >= GROUP:
+        return start, min(CHUNK, rest) // GROUP * GROUP, 0
+    if last - GROUP >= first:
+        return last - GROUP, GROUP, GROUP - rest
+    return start, rest, 0
+
+
+@Template
+def _chunk(address, stride, start, n, buffer):
+    # Elements start .. start+n of a row, side by side.
+    if stride == 1:
+        return address + start * ITEMSIZE
+    for i in range(n):
+        gather(buffer, i, load(address, (start + i) * stride))
+    return buffer
+
+
+@Template
+def cross_entropy_rows(phase, low, high, arguments, partial):
+    """Positions whose classes lie side by side (or are copied so, chunk by chunk), one at a time.
+
+    ``SPLIT``: a huge row is cut in pieces of PIECE classes, which are the items. With ``VALUE`` they only note in
+    PARTS what combine_rows needs; from the statistics that it finds, they write their part of the gradient.
+    """
+    logits = load_int(arguments, INPUT)
+    target = load_int(arguments, TARGET)
+    class_weight = load_int(arguments, WEIGHT)
+    sample_weight = load_int(arguments, SAMPLE_WEIGHT)
+    upstream = load_int(arguments, UPSTREAM)
+    losses = load_int(arguments, LOSSES)
+    grads = load_int(arguments, GRAD_INPUT)
+    target_grads = load_int(arguments, GRAD_OF_TARGET)
+    statistics = load_int(arguments, STATISTICS)
+    flags = load_int(arguments, FLAGS)
+    classes = load_int(arguments, CLASSES)
+    inner = load_int(arguments, INNER)
+    class_stride = load_int(arguments, CLASS_STRIDE)
+    grad_class_stride = load_int(arguments, GRAD_CLASS_STRIDE)
+    target_class_stride = load_int(arguments, TARGET_CLASS_STRIDE)
+    target_grad_class_stride = load_int(arguments, TARGET_GRAD_CLASS_STRIDE)
+    upstream_stride = load_int(arguments, UPSTREAM_STRIDE)
+    ignore_index = load_int(arguments, IGNORE_INDEX)
+    scale = real(load_double(arguments, SCALE))
+    kept = real(load_double(arguments, KEPT))
+    smoothing = real(load_double(arguments, SMOOTHING))
+    z_loss = real(load_double(arguments, Z_LOSS))
+    cap = real(load_double(arguments, SOFTCAP))
+    zero, one = real(0.0), real(1.0)
+    over_cap = one / cap
+
+    buffer = stack_buffer(CHUNK_BYTES)
+    target_buffer = stack_buffer(CHUNK_BYTES)
+    weigh_classes = FULL and class_weight != 0
+    weight_sum = real(classes)
+    if FULL and weigh_classes and smoothing != zero:
+        wide_sum = 0.0
+        for c in range(classes):
+            wide_sum += load_real(class_weight, c)
+        weight_sum = real(wide_sum)
+    pieces = load_int(arguments, PIECES) if SPLIT else 1
+    total = 0.0
+    counted = 0.0
+    bad = -1
+    for item in range(low, high):
+        position = item // pieces if SPLIT else item
+        first = 0
+        last = classes
+        if SPLIT:
+            first = (item - position * pieces) * PIECE
+            last = min(classes, first + PIECE)
+        outer_index = position // inner
+        inner_index = position - outer_index * inner
+        row_weight = one
+        if sample_weight != 0:
+            row_weight = load_real(sample_weight, position)
+        label = 0
+        label_weight = one
+        if INDEX:
+            label = load_index(target, position)
+            if label == ignore_index:
+                if phase == COUNTING:
+                    continue
+                if flags & VALUE and losses != 0:
+                    store_real(losses, position, zero)
+                if flags & GRAD:
+                    g = grads + ITEMSIZE * (
+                        outer_index * load_int(arguments, GRAD_OUTER_STRIDE)
+                        + inner_index * load_int(arguments, GRAD_INNER_STRIDE)
+                    )
+                    for c in range(first, last):
+                        store(g, c * grad_class_stride, zero)
+                continue
+            if label < 0 or label >= classes:
+                bad = position
+                break
+            if weigh_classes:
+                label_weight = load_real(class_weight, label)
+            counted += label_weight * row_weight
+        else:
+            counted += row_weight
+        if phase == COUNTING:
+            continue
+
+        x = logits + ITEMSIZE * (
+            outer_index * load_int(arguments, OUTER_STRIDE) + inner_index * load_int(arguments, INNER_STRIDE)
+        )
+        t = target + ITEMSIZE * (
+            outer_index * load_int(arguments, TARGET_OUTER_STRIDE)
+            + inner_index * load_int(arguments, TARGET_INNER_STRIDE)
+        )
+        # The maximum and the others' sum: found, or remembered from the forward pass.
+        if flags & STATS and not flags & VALUE:
+            top = load_real(statistics, KEPT_NUMBERS * position)
+            others = load_real(statistics, KEPT_NUMBERS * position + 1)
+        else:
+            top = -real(np.inf)
+            start = first
+            while start < last:
+                start, n, skip = _next_chunk(start, first, last)
+                z = _chunk(x, class_stride, start, n, buffer)
+                for i in range(n):
+                    top = maxnum(top, load(z, i))
+                start += n
+            if SOFTCAP_ON:
+                top = _capped(top, cap)
+            # All maxima but one are among the others: count them, and leave them out of the sum, where small terms
+            # would be lost beside a 1.
+            small = 0.0
+            maxima = 0.0
+            start = first
+            while start < last:
+                start, n, skip = _next_chunk(start, first, last)
+                z = _chunk(x, class_stride, start, n, buffer)
+                chunk_small = zero
+                chunk_maxima = zero
+                if skip == 0:
+                    for i in range(n):
+                        d = (_capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)) - top
+                        is_top = d == zero
+                        chunk_small = accumulate(chunk_small, zero if is_top else exp_softmax(d))
+                        chunk_maxima = accumulate(chunk_maxima, one if is_top else zero)
+                else:  # comparing indices in the loop above would cost half as much again as all of it
+                    for i in range(GROUP):
+                        d = (_capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)) - top
+                        is_top = d == zero
+                        chunk_small = accumulate(chunk_small, zero if is_top | (i < skip) else exp_softmax(d))
+                        chunk_maxima = accumulate(chunk_maxima, one if is_top & (i >= skip) else zero)
+                small += chunk_small
+                maxima += chunk_maxima
+                start += n
+            others = real(_others(small, maxima))
+            if flags & STATS and not SPLIT:
+                store_real(statistics, KEPT_NUMBERS * position, top)
+                store_real(statistics, KEPT_NUMBERS * position + 1, others)
+        log_sum = log1p(others)
+
+        # Target mass and its dot product with d.
+        mass = label_weight
+        dot = zero
+        d_label = zero
+        if INDEX:
+            z_label = load(x, label * class_stride)
+            d_label = (_capped(z_label, cap) if SOFTCAP_ON else z_label) - top
+            dot = zero if label_weight == zero else label_weight * d_label
+        elif flags & STATS and not flags & VALUE:
+            mass = load_real(statistics, KEPT_NUMBERS * position + 2)
+        else:
+            wide_mass = 0.0
+            wide_dot = 0.0
+            start = first
+            while start < last:
+                start, n, skip = _next_chunk(start, first, last)
+                z = _chunk(x, class_stride, start, n, buffer)
+                tc = _chunk(t, target_class_stride, start, n, target_buffer)
+                chunk_mass = zero
+                chunk_dot = zero
+                for i in range(n):
+                    d = (_capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)) - top
+                    ti = load(tc, i)
+                    if FULL and weigh_classes:
+                        ti *= load_real(class_weight, start + i)
+                    ti = zero if i < skip else ti
+                    chunk_mass = accumulate(chunk_mass, ti)
+                    chunk_dot = accumulate(chunk_dot, zero if ti == zero else ti * d)
+                wide_mass += chunk_mass
+                wide_dot += chunk_dot
+                start += n
+            mass = real(wide_mass)
+            dot = real(wide_dot)
+            if flags & STATS and not SPLIT:
+                store_real(statistics, KEPT_NUMBERS * position + 2, mass)
+        smooth_dot = zero
+        if FULL and smoothing != zero and flags & VALUE:
+            wide_dot = 0.0
+            start = first
+            while start < last:
+                start, n, skip = _next_chunk(start, first, last)
+                z = _chunk(x, class_stride, start, n, buffer)
+                chunk_dot = zero
+                if weigh_classes:
+                    for i in range(n):
+                        d = (_capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)) - top
+                        wi = zero if i < skip else load_real(class_weight, start + i)
+                        chunk_dot = accumulate(chunk_dot, zero if wi == zero else wi * d)
+                else:
+                    for i in range(n):
+                        d = (_capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)) - top
+                        chunk_dot = accumulate(chunk_dot, zero if i < skip else d)
+                wide_dot += chunk_dot
+                start += n
+            smooth_dot = real(wide_dot)
+        if SPLIT and flags & VALUE:
+            part = load_int(arguments, THIRD) + PART_BYTES * item
+            store_double(part, 0, top)
+            store_double(part, 1, others)
+            store_double(part, 2, mass)
+            store_double(part, 3, dot)
+            store_double(part, 4, smooth_dot)
+            continue
+        if FULL:
+            dot = kept * dot + smoothing * smooth_dot
+            mass = kept * mass + smoothing * weight_sum
+
+        if flags & VALUE:
+            loss = row_weight * _row_loss(mass, dot, log_sum, top, z_loss)
+            if row_weight == zero:
+                loss = zero  # also where the loss is infinite
+            total += loss
+            if losses != 0:
+                store_real(losses, position, loss)
+
+        if flags & (GRAD | GRAD_TARGET):
+            row_scale = scale * row_weight
+            if upstream != 0:
+                row_scale *= load_real(upstream, position * upstream_stride)
+            over_sum = one / (one + others)
+            slope = mass + real(2.0) * z_loss * (top + log_sum) if FULL else mass
+        if flags & GRAD:
+            g = grads + ITEMSIZE * (
+                outer_index * load_int(arguments, GRAD_OUTER_STRIDE)
+                + inner_index * load_int(arguments, GRAD_INNER_STRIDE)
+            )
+            factor = row_scale * slope * over_sum
+            start = first
+            while start < last:
+                start, n, skip = _next_chunk(start, first, last)
+                z = _chunk(x, class_stride, start, n, buffer)
+                out = g + start * grad_class_stride * ITEMSIZE
+                if FULL or not INDEX:
+                    tc = t if INDEX else _chunk(t, target_class_stride, start, n, target_buffer)
+                    for i in range(n):
+                        zi = _capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)
+                        wi = one
+                        if weigh_classes:
+                            wi = load_real(class_weight, start + i)
+                        mass_i = smoothing if FULL else zero
+                        if not INDEX:
+                            mass_i += kept * load(tc, i) if FULL else load(tc, i)
+                        gi = exp_softmax(zi - top) * factor - row_scale * wi * mass_i
+                        if SOFTCAP_ON:
+                            gi *= one - (zi * over_cap) * (zi * over_cap)
+                        store(out, i * grad_class_stride, gi)
+                elif grad_class_stride == 1:
+                    for i in range(n):
+                        store(out, i, exp_softmax(load(z, i) - top) * factor)
+                else:
+                    for i in range(n):
+                        store(out, i * grad_class_stride, exp_softmax(load(z, i) - top) * factor)
+                start += n
+            if INDEX and label >= first and label < last:
+                gl = _label_gradient(d_label, others, mass, slope, label_weight, smoothing, weight_sum)
+                if SOFTCAP_ON:
+                    zl = (d_label + top) * over_cap
+                    gl *= one - zl * zl
+                store(g, label * grad_class_stride, row_scale * gl)
+        if not INDEX and flags & GRAD_TARGET:
+            g = target_grads + ITEMSIZE * (
+                outer_index * load_int(arguments, TARGET_GRAD_OUTER_STRIDE)
+                + inner_index * load_int(arguments, TARGET_GRAD_INNER_STRIDE)
+            )
+            start = first
+            while start < last:
+                start, n, skip = _next_chunk(start, first, last)
+                z = _chunk(x, class_stride, start, n, buffer)
+                for i in range(n):
+                    d = (_capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)) - top
+                    wi = row_scale
+                    if FULL:
+                        wi *= kept
+                        if weigh_classes:
+                            wi *= load_real(class_weight, start + i)
+                    store(g, (start + i) * target_grad_class_stride, wi * (log_sum - d))
+                start += n
+    store_double(partial, 0, total)
+    store_double(partial, 1, counted)
+    store_int(partial, 2, bad)
+
+
+@Template
+def combine_rows(phase, low, high, arguments, partial):
+    """The losses and statistics of huge rows, from what cross_entropy_rows noted of their pieces."""
+    logits = load_int(arguments, INPUT)
+    target = load_int(arguments, TARGET)
+    parts = load_int(arguments, THIRD)
+    class_weight = load_int(arguments, WEIGHT)
+    sample_weight = load_int(arguments, SAMPLE_WEIGHT)
+    losses = load_int(arguments, LOSSES)
+    statistics = load_int(arguments, STATISTICS)
+    classes = load_int(arguments, CLASSES)
+    inner = load_int(arguments, INNER)
+    pieces = load_int(arguments, PIECES)
+    kept = real(load_double(arguments, KEPT))
+    smoothing = real(load_double(arguments, SMOOTHING))
+    z_loss = real(load_double(arguments, Z_LOSS))
+    cap = real(load_double(arguments, SOFTCAP))
+    one = real(1.0)
+    weigh_classes = FULL and class_weight != 0
+    weight_sum = 0.0
+    if FULL and weigh_classes:
+        for c in range(classes):
+            weight_sum += load_real(class_weight, c)
+    else:
+        weight_sum = np.float64(classes)
+    total = 0.0
+    counted = 0.0
+    bad = -1
+    for position in range(low, high):
+        label = 0
+        mass = 1.0
+        if INDEX:
+            label = load_index(target, position)
+            if label == load_int(arguments, IGNORE_INDEX):
+                if losses != 0:
+                    store_real(losses, position, real(0.0))
+                continue
+            if label < 0 or label >= classes:
+                bad = position
+                break
+            if weigh_classes:
+                mass = np.float64(load_real(class_weight, label))
+        row_weight = one
+        if sample_weight != 0:
+            row_weight = load_real(sample_weight, position)
+        counted += mass * row_weight if INDEX else row_weight
+
+        first = parts + PART_BYTES * position * pieces
+        top = -real(np.inf)
+        for piece in range(pieces):
+            top = maxnum(top, real(load_double(first + PART_BYTES * piece, 0)))
+        small = 0.0
+        maxima = 0.0
+        dot = 0.0
+        smooth_dot = 0.0
+        if not INDEX:
+            mass = 0.0
+        for piece in range(pieces):
+            part = first + PART_BYTES * piece
+            d = np.float64(load_double(part, 0) - top)
+            # A piece's own maximum is exp(d) beside the row's; its dot products are moved from one to the other.
+            own = load_double(part, 1)
+            if d == 0.0:
+                small += own
+                maxima += 1.0
+            else:
+                small += (own + 1.0) * np.exp(d)
+            if not INDEX:
+                own_mass = load_double(part, 2)
+                mass += own_mass
+                dot += load_double(part, 3) + (0.0 if own_mass == 0.0 else own_mass * d)
+            if FULL and smoothing != real(0.0):
+                own_weight = 0.0
+                end = min(classes, (piece + 1) * PIECE)
+                if weigh_classes:
+                    for c in range(piece * PIECE, end):
+                        own_weight += load_real(class_weight, c)
+                else:
+                    own_weight = np.float64(end - piece * PIECE)
+                smooth_dot += load_double(part, 4) + (0.0 if own_weight == 0.0 else own_weight * d)
+        if INDEX:
+            outer_index = position // inner
+            x = logits + ITEMSIZE * (
+                outer_index * load_int(arguments, OUTER_STRIDE)
+                + (position - outer_index * inner) * load_int(arguments, INNER_STRIDE)
+            )
+            z = load(x, label * load_int(arguments, CLASS_STRIDE))
+            d = (_capped(z, cap) if SOFTCAP_ON else z) - top
+            dot = 0.0 if mass == 0.0 else mass * d
+        others = real(_others(small, maxima))
+        log_sum = log1p(others)
+        row_mass = real(mass)
+        row_dot = real(dot)
+        if FULL:
+            row_mass = kept * row_mass + smoothing * real(weight_sum)
+            row_dot = kept * row_dot + smoothing * real(smooth_dot)
+        loss = row_weight * _row_loss(row_mass, row_dot, log_sum, top, z_loss)
+        if row_weight == real(0.0):
+            loss = real(0.0)
+        total += loss
+        if losses != 0:
+            store_real(losses, position, loss)
+        if statistics != 0:
+            store_real(statistics, KEPT_NUMBERS * position, top)
+            store_real(statistics, KEPT_NUMBERS * position + 1, others)
+            if not INDEX:
+                store_real(statistics, KEPT_NUMBERS * position + 2, real(mass))
+    store_double(partial, 0, total)
+    store_double(partial, 1, counted)
+    store_int(partial, 2, bad)
