@@ -27,6 +27,11 @@ class Effort(NamedTuple):
     sample: float  # seconds: a sample of a shorter call is a loop of so many
 
 
+#: Before each sample everything waits until the last contender's threads sleep; a processor that has been idle for some
+#: milliseconds is slow and half asleep itself (our own 0.5 ms become 1 to 2, on one thread). Training loops do not
+#: idle: contenders faster than this many seconds make one call of their own before the clock starts.
+AWAKE = 30e-3
+
 FULL = Effort(seconds=2.5, rounds=9, sample=4e-3)
 QUICK = Effort(seconds=0.2, rounds=3, sample=1e-3)
 
@@ -77,13 +82,14 @@ def _interleave(variants: list[Variant], count: int, effort: Effort) -> dict[str
             call(i)
         return (time.perf_counter() - start) / calls
 
-    calls = {}
+    calls, took = {}, {}
     for variant in variants:
         once = sample(variant, 1)
         if once < effort.sample:  # else the first call above was warm-up enough, and a sample is one call
             once = min(sample(variant, 1) for _ in range(2))
             once = min(once, sample(variant, max(1, min(100, int(effort.sample / once)))))
         calls[variant.name] = max(1, math.ceil(effort.sample / once))
+        took[variant.name] = once
     found: dict[str, list[float]] = {variant.name: [] for variant in variants}
     shuffled, rng = list(variants), random.Random(0)
     gc.collect()
@@ -94,6 +100,8 @@ def _interleave(variants: list[Variant], count: int, effort: Effort) -> dict[str
             rng.shuffle(shuffled)  # nobody always follows the same neighbour
             for variant in shuffled:
                 settle()
+                if took[variant.name] < AWAKE:
+                    sample(variant, 1)
                 found[variant.name].append(sample(variant, calls[variant.name]))
     finally:
         gc.enable()
