@@ -219,7 +219,13 @@ def build(
         pieces = -(-classes // in_rows_cpu.PIECE)
         if in_lanes or not (pieces >= 4 or (pieces >= 2 and items < 8)):
             pieces = 1
-        variant = {"INDEX": indices, "FULL": full, "SOFTCAP_ON": softcap is not None, "KEPT_NUMBERS": kept_numbers}
+        variant = {
+            "INDEX": indices,
+            "PROBABILITIES": not indices,
+            "FULL": full,
+            "SOFTCAP_ON": softcap is not None,
+            "KEPT_NUMBERS": kept_numbers,
+        }
         if in_lanes:
             budget = LANE_TILE_BYTES if own[2] == 1 else PLANE_TILE_BYTES
             lanes = max(16, min(in_lanes_cpu.MAX_LANES, budget // (size * classes * tiles) // 16 * 16))

@@ -242,7 +242,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
             for c in range(classes):
                 for r in range(n):
                     store_tile(tile + c * step, r, _capped(load_tile(tile + c * step, r), cap))
-        if not INDEX:
+        if PROBABILITIES:
             offset = outer_index * load_int(arguments, TARGET_OUTER_STRIDE) + inner_index * load_int(
                 arguments, TARGET_INNER_STRIDE
             )
@@ -301,7 +301,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                     store_real(statistics, KEPT_NUMBERS * (start + r) + 1, load_tile(others, r))
 
         # 4. Target mass and its dot product with d, where they are more than one class's.
-        if not INDEX:
+        if PROBABILITIES:
             for r in range(n):
                 store_tile(mass, r, zero)
                 store_tile(dot, r, zero)
@@ -385,7 +385,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                     store_real(losses, start + r, load_tile(loss, r))
 
         # 6. Gradients.
-        if not INDEX and flags & GRAD_TARGET:
+        if PROBABILITIES and flags & GRAD_TARGET:
             out = load_int(arguments, GRAD_OF_TARGET) + ITEMSIZE * (
                 outer_index * load_int(arguments, TARGET_GRAD_OUTER_STRIDE)
                 + inner_index * load_int(arguments, TARGET_GRAD_INNER_STRIDE)
@@ -413,12 +413,12 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                     g = exp_softmax(z - load_tile(top, r)) * load_tile(factor, r)
                     if FULL:
                         mass_c = smoothing
-                        if not INDEX:
+                        if PROBABILITIES:
                             mass_c += kept * load_tile(target_tile + c * step, r)
                         g -= load_tile(row_scale, r) * wc * mass_c
                         if SOFTCAP_ON:
                             g *= one - (z * over_cap) * (z * over_cap)
-                    elif not INDEX:
+                    elif PROBABILITIES:
                         g -= load_tile(row_scale, r) * load_tile(target_tile + c * step, r)
                     if INDEX:
                         g = zero if load_tile(live, r) == zero else g

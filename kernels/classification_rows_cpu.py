@@ -329,7 +329,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                         if weigh_classes:
                             wi = load_real(class_weight, start + i)
                         mass_i = smoothing if FULL else zero
-                        if not INDEX:
+                        if PROBABILITIES:
                             mass_i += kept * load(tc, i) if FULL else load(tc, i)
                         gi = exp_softmax(zi - top) * factor - row_scale * wi * mass_i
                         if SOFTCAP_ON:
@@ -348,7 +348,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                     zl = (d_label + top) * over_cap
                     gl *= one - zl * zl
                 store(g, label * grad_class_stride, row_scale * gl)
-        if not INDEX and flags & GRAD_TARGET:
+        if PROBABILITIES and flags & GRAD_TARGET:
             g = target_grads + ITEMSIZE * (
                 outer_index * load_int(arguments, TARGET_GRAD_OUTER_STRIDE)
                 + inner_index * load_int(arguments, TARGET_GRAD_INNER_STRIDE)
@@ -426,7 +426,7 @@ def combine_rows(phase, low, high, arguments, partial):
         maxima = 0.0
         dot = 0.0
         smooth_dot = 0.0
-        if not INDEX:
+        if PROBABILITIES:
             mass = 0.0
         for piece in range(pieces):
             part = first + PART_BYTES * piece
@@ -438,7 +438,7 @@ def combine_rows(phase, low, high, arguments, partial):
                 maxima += 1.0
             else:
                 small += (own + 1.0) * np.exp(d)
-            if not INDEX:
+            if PROBABILITIES:
                 own_mass = load_double(part, 2)
                 mass += own_mass
                 dot += load_double(part, 3) + (0.0 if own_mass == 0.0 else own_mass * d)
@@ -476,7 +476,7 @@ def combine_rows(phase, low, high, arguments, partial):
         if statistics != 0:
             store_real(statistics, KEPT_NUMBERS * position, top)
             store_real(statistics, KEPT_NUMBERS * position + 1, others)
-            if not INDEX:
+            if PROBABILITIES:
                 store_real(statistics, KEPT_NUMBERS * position + 2, real(mass))
     store_double(partial, 0, total)
     store_double(partial, 1, counted)
