@@ -65,7 +65,9 @@ def loop_over_pairs(function):
     return loop
 
 
-LOOPS = {(dtype, name): loop_over(MATH[dtype][name]) for dtype in DTYPES for name in UNARY}
+#: For part of the line only, with tests of their own at the end.
+PARTIAL = ("exp_softmax", "log1p_unit")
+LOOPS = {(dtype, name): loop_over(MATH[dtype][name]) for dtype in DTYPES for name in UNARY + PARTIAL}
 POW = {dtype: loop_over_pairs(MATH[dtype]["pow"]) for dtype in DTYPES}
 
 
@@ -564,3 +566,45 @@ def test_softplus_and_sigmoid_share_their_exponential(dtype):
     shared = instructions(softplus) + instructions(sigmoid) - instructions(both)
     # The exponential is some 17 (float32) or 23 instructions; load, store and the loop's own four are shared anyway.
     assert shared >= 15 + 6
+
+
+def softmax_terms(dtype):
+    """Arguments of exp_softmax from 0 down to where it gives 0, dense near both ends."""
+    lowest = {"float32": -87.33, "float64": -708.39}[dtype]
+    points = np.concatenate([-np.geomspace(1e-30, -lowest, 20_001), np.linspace(lowest, 0, 20_011)])
+    return np.maximum(points.astype(dtype), np.dtype(dtype).type(lowest))
+
+
+def test_exp_softmax_float32_bound():
+    """As its docstring says: 1.5 units in the last place, and one more for every 50 of |x|."""
+    x = softmax_terms("float32")
+    exact = np.exp(x.astype(np.float64))
+    units = np.abs(evaluate("float32", "exp_softmax", x) - exact) / np.spacing(exact.astype(np.float32))
+    assert (units <= 1.5 + np.abs(x) / 50).all(), units.max()
+
+
+def test_exp_softmax_float64_bound():
+    x = softmax_terms("float64")[::20]
+    values = evaluate("float64", "exp_softmax", x)
+    with mpmath.workprec(200):
+        worst = max(exact_error(v, mpmath.exp(mpmath.mpf(a)), "float64") for v, a in zip(values, x, strict=True))
+    assert worst <= 1.1
+
+
+@pytest.mark.parametrize("dtype", ("float32", "float64"))
+def test_exp_softmax_special_values(dtype):
+    """Exact at 0, where the target's own class may stand; 0 for what is below the smallest normal number; NaN."""
+    below = {"float32": -87.5, "float64": -709.0}[dtype]
+    x = np.array([0.0, -0.0, below, -1e30, -np.inf, np.nan], dtype)
+    np.testing.assert_array_equal(evaluate(dtype, "exp_softmax", x), np.array([1, 1, 0, 0, 0, np.nan], dtype))
+
+
+@pytest.mark.parametrize("dtype", ("float32", "float64"))
+def test_log1p_unit_bound(dtype):
+    e = np.concatenate([np.geomspace(1e-30, 1, 2_001), np.linspace(0, 1, 2_003)]).astype(dtype)
+    values = evaluate(dtype, "log1p_unit", e)
+    with mpmath.workprec(200):
+        worst = max(
+            exact_error(float(v), mpmath.log1p(mpmath.mpf(float(a))), dtype) for v, a in zip(values, e, strict=True)
+        )
+    assert worst <= 1.15
