@@ -336,7 +336,7 @@ def _functions(width):
     def exp_softmax(x):
         """exp(x) for x <= 0 or NaN, 0 below the smallest normal number; exact at 0. For terms beside a 1.
 
-        4.7 ulp (float32: 1.8 near 0, one more for about every 30 of |x|, from the shortened reduction), 1.1 ulp (float64).
+        4.7 ulp (float32: 1.8 near 0, one more for each 30 of |x|, from the shorter reduction), 1.1 ulp (float64).
         A softmax rounds x - max to |x| 2**-24 before it comes here, which is more: so float32 takes log(2) in one part
         and a polynomial of degree 5 with a relative error of 2**-23.4, and needs 11 operations instead of 17.
         """
