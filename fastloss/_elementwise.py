@@ -10,7 +10,7 @@ import numpy as np
 
 from fastloss import _errors
 from fastloss._arrays import COMPUTE, ITEMSIZE
-from fastloss._layout import collapse, contiguous_strides, size_of
+from fastloss._layout import collapse, contiguous_strides, memory_order, size_of
 from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Plan, block_size, extents
 
 NAMES = ("input", "target", "third", "weight", "sample_weight")
@@ -29,12 +29,6 @@ def common_dtype(loss: str, backend: Any, arrays: dict[str, Any]) -> str:
     if len(dtypes) == 1:
         return dtypes.pop()
     return "float64" if "float64" in dtypes else "float32"
-
-
-def memory_order(strides: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Axes from the largest stride to the smallest; None if that is the order they are in."""
-    order = tuple(sorted(range(len(strides)), key=lambda axis: -abs(strides[axis])))
-    return None if order == tuple(range(len(strides))) else order
 
 
 @functools.cache

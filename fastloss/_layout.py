@@ -55,3 +55,9 @@ def span(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, int]:
         return 0, 0
     steps = [(n - 1) * s for n, s in zip(shape, strides, strict=True)]
     return sum(min(0, step) for step in steps), 1 + sum(max(0, step) for step in steps)
+
+
+def memory_order(strides: Sequence[int]) -> tuple[int, ...] | None:
+    """Axes from the largest stride to the smallest; None if that is the order they are in."""
+    order = tuple(sorted(range(len(strides)), key=lambda axis: -abs(strides[axis])))
+    return None if order == tuple(range(len(strides))) else order

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastloss import _errors
 from fastloss._arrays import COMPUTE, ITEMSIZE
-from fastloss._layout import collapse, size_of
+from fastloss._layout import collapse, memory_order, size_of
 from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Plan, Runnable, block_size, extents
 
 #: Rows with at most so many classes are worked on in lanes (measured: there the two meet).
@@ -181,8 +181,7 @@ def build(
 
     # The gradient has the input's layout where that is dense, else C order.
     x_strides = backend.strides(x)
-    order = tuple(sorted(range(len(shape)), key=lambda i: -abs(x_strides[i])))
-    like_input = Output(shape, dtype, None if order == tuple(range(len(shape))) else order)
+    like_input = Output(shape, dtype, memory_order(x_strides))
     read = [x_strides] if indices else [x_strides, backend.strides(t)]
     place = None
     # The caller's own arrays are written in place where their strides allow it.
