@@ -7,6 +7,7 @@
 """
 
 from fastloss._buffers import release_memory
+from fastloss._catalogue import find, losses
 from fastloss._info import info
 from fastloss._threads import get_num_threads, set_num_threads
 from fastloss.binary import binary_cross_entropy, binary_cross_entropy_with_logits
@@ -19,8 +20,10 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "cross_entropy",
+    "find",
     "get_num_threads",
     "info",
+    "losses",
     "mse_loss",
     "nll_loss",
     "release_memory",

@@ -1,19 +1,106 @@
-"""From arrays to a plan, for losses of independent elements."""
+"""From arrays to a plan, for losses of independent elements; ``@elementwise`` makes such a loss of a formula."""
 
 from __future__ import annotations
 
 import functools
+import importlib
+import inspect
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fastloss import _errors
 from fastloss._arrays import COMPUTE, ITEMSIZE
+from fastloss._catalogue import Interval, Row
 from fastloss._layout import collapse, contiguous_strides, memory_order, size_of
+from fastloss._loss import Arguments, loss
 from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Plan, block_size, extents
 
-NAMES = ("input", "target", "third", "weight", "sample_weight")
+NAMES = ("input", "target", "", "weight", "sample_weight")
+#: What an element costs a core, about: decides who works on it.
+NANOSECONDS, TRANSCENDENTAL_NANOSECONDS = 0.15, 0.5
+
+
+@dataclass(frozen=True)
+class Style:
+    """What an elementwise loss is made of, besides its row."""
+
+    name: str
+    #: A template in the kernels' file of the loss's family.
+    formula: str
+    row: Row
+    names: tuple[str, ...]
+    #: The operands that broadcast to the shape of the loss; the others must broadcast to it.
+    wide: tuple[int, ...]
+    #: "warn" where shapes differ (as PyTorch does), "same" refuses it, "broadcast" takes it.
+    shapes: str
+    #: Operands whose domain is enforced, and whether NaN is outside it.
+    checked: dict[str, tuple[Interval, bool]]
+    reductions: tuple[str, ...]
+    options: tuple[str, ...]
+    family: str
+
+    def template(self) -> Any:
+        return getattr(importlib.import_module(f"fastloss.kernels.{self.family}"), self.formula)
+
+
+def elementwise(
+    formula: str,
+    row: Row,
+    *,
+    names: tuple[str, ...] = NAMES,
+    differentiable: tuple[str, ...] = ("input", "target"),
+    default: tuple[str, ...] | None = None,
+    shapes: str = "warn",
+    checked: dict[str, bool] | None = None,
+    reductions: tuple[str, ...] = _errors.REDUCTIONS,
+    refused: dict[str, str] | None = None,
+) -> Callable[[Callable[..., Arguments]], Any]:
+    """Make a loss of the formula of one element.
+
+    The function that is decorated returns its operands in the order of ``names``, and all other arguments in the order
+    of its signature. Those that ``row.parameters`` bounds reach the formula: numbers as the tuple ``q`` (after 1 - e
+    and e / 2 where there is a ``label_smoothing`` e), choices as constants that are named in capitals.
+    """
+
+    def decorate(bind: Callable[..., Arguments]) -> Any:
+        parameters = inspect.signature(bind).parameters.values()
+        options = tuple(p.name for p in parameters if p.name not in names)
+        wide = tuple(i for i, name in enumerate(names[:3]) if name and _required(bind, name))
+        style = Style(
+            bind.__name__,
+            formula,
+            row,
+            names,
+            wide,
+            shapes,
+            {name: (_interval(row, name), nan) for name, nan in (checked or {}).items()},
+            reductions,
+            options,
+            bind.__module__.rpartition(".")[2],
+        )
+
+        def problem(*values: Any) -> ElementwiseProblem:
+            return ElementwiseProblem(style, dict(zip(options, values, strict=True)))
+
+        return loss(problem, row, differentiable=differentiable, default=default, refused=refused, names=names)(bind)
+
+    return decorate
+
+
+def _interval(row: Row, name: str) -> Interval:
+    domain = row.domain[name]
+    if not isinstance(domain, Interval):
+        raise TypeError(f"the domain of {name} is {domain}, which no kernel checks")
+    return domain
+
+
+def _required(bind: Callable[..., Any], name: str) -> bool:
+    parameter = inspect.signature(bind).parameters[name]
+    return parameter.default is parameter.empty
 
 
 def common_dtype(loss: str, backend: Any, arrays: dict[str, Any]) -> str:
@@ -23,8 +110,9 @@ def common_dtype(loss: str, backend: Any, arrays: dict[str, Any]) -> str:
     for name, dtype in names.items():
         if dtype not in COMPUTE and not backend.is_integer(arrays[name]) and "bool" not in dtype:
             raise TypeError(f"{loss}: {name} has dtype {dtype}, expected float16, bfloat16, float32 or float64")
-    if "input" not in floating:
-        raise TypeError(f"{loss}: input has dtype {names['input']}, expected float16, bfloat16, float32 or float64")
+    first = next(iter(names))
+    if first not in floating:
+        raise TypeError(f"{loss}: {first} has dtype {names[first]}, expected float16, bfloat16, float32 or float64")
     dtypes = set(floating.values())
     if len(dtypes) == 1:
         return dtypes.pop()
@@ -43,40 +131,186 @@ def _ones(dtype: str) -> Any:
     return ones if dtype == "float32" else (ones.view(np.uint32) >> 16).astype(np.uint16)
 
 
-def build(
-    loss: str,
-    backend: Any,
-    operands: Operands,
-    upstream: Any,
-    flags: int,
-    outs: tuple[Any, Any],
-    *,
-    formula: str,
-    reduction: str,
-    nanoseconds: float,
-    a: float = 1.0,
-    b: float = 0.0,
-    ignored: float | None = None,
-    weighted_mean: bool = False,
-    domain: tuple[float, float] | None = None,
-    empty: str = "nan",
-) -> Plan:
-    """The plan of an elementwise loss whose ``operands`` have one dtype and broadcast to one shape."""
-    from fastloss.kernels import binary, build_cpu, regression
-    from fastloss.kernels import elementwise_cpu as kernels
-    from fastloss.kernels import launch_cpu as launch
+class ElementwiseProblem:
+    """The options of an elementwise loss."""
 
-    formulas = {"mse": regression.mse, "bce": binary.bce, "bce_with_logits": binary.bce_with_logits}
-    x, t = operands[:2]
-    dtype = backend.dtype_name(x)
-    shape = tuple(np.broadcast_shapes(tuple(x.shape), tuple(t.shape)))
-    if len(shape) > kernels.MAX_DIMS:
-        raise ValueError(f"{loss}: input has {len(shape)} dimensions, at most {kernels.MAX_DIMS} are supported")
-    views = [None if array is None else backend.broadcast_to(array, shape) for array in (*operands, upstream)]
-    one_upstream = upstream is not None and reduction != "none"
-    if one_upstream:
-        views[5] = None
-    strides = [None if view is None else backend.strides(view) for view in views]
+    plain_upstream = False
+    has_statistics = False
+
+    def __init__(self, style: Style, options: dict[str, Any]) -> None:
+        name = self.name = style.name
+        self.style = style
+        self.reduction = options["reduction"]
+        self.empty = options.get("empty", "nan")
+        _errors.check_reduction(name, self.reduction, style.reductions)
+        _errors.check_choice(name, "empty", self.empty, ("nan", "zero"))
+        self.ignored: float | None = None
+        if options.get("ignore_index") is not None:
+            self.ignored = _errors.number(name, "ignore_index", options["ignore_index"], -math.inf, math.inf)
+        numbers: list[float] = []
+        if "label_smoothing" in options:
+            smoothing = _errors.number(name, "label_smoothing", options["label_smoothing"], 0.0, 1.0)
+            numbers += [1.0 - smoothing, smoothing / 2]
+        self.constants: dict[str, Any] = {}
+        for parameter, domain in style.row.parameters.items():
+            value = domain.check(name, parameter, options[parameter])
+            if isinstance(domain, Interval):
+                numbers.append(value)
+            else:
+                self.constants[parameter.upper()] = value
+        self.numbers = tuple(numbers)
+
+    def warning(self, operands: Operands) -> str | None:
+        shapes = {self.style.names[i]: tuple(operands[i].shape) for i in self.style.wide}
+        if self.style.shapes != "warn" or len(set(shapes.values())) == 1:
+            return None
+        said = ", ".join(f"{name} has shape {shape}" for name, shape in shapes.items())
+        return f"{self.name}: {said}: they are broadcast, which is rarely meant; give all the same shape"
+
+    def loss_shape(self, operands: Operands) -> tuple[int, ...]:
+        return tuple(np.broadcast_shapes(*(tuple(operands[i].shape) for i in self.style.wide)))
+
+    def normalise(self, backend: Any, arrays: Operands) -> Operands:
+        """All operands of one dtype, weights broadcastable to the loss."""
+        style = self.style
+        given: dict[str, Any] = {
+            name: None if array is None else backend.convert(array, self.name, name)
+            for name, array in zip(style.names, arrays, strict=True)
+            if name
+        }
+        dtype = common_dtype(self.name, backend, given)
+        wide = {style.names[i]: tuple(given[style.names[i]].shape) for i in style.wide}
+        try:
+            shape = np.broadcast_shapes(*wide.values())
+        except ValueError:
+            said = " and ".join(f"{name} has shape {own}" for name, own in wide.items())
+            raise ValueError(f"{self.name}: {said}: they do not broadcast") from None
+        if style.shapes == "same":
+            for name, own in wide.items():
+                _errors.check_shape(self.name, name, own, next(iter(wide.values())))
+        result: list[Any] = []
+        for name in style.names:
+            array = given.get(name)
+            if array is not None:
+                _errors.check_broadcastable(self.name, name, tuple(array.shape), shape)
+                array = backend.plain_strides(backend.cast(array, dtype))
+            result.append(array)
+        return tuple(result)  # type: ignore[return-value]
+
+    def build(self, backend: Any, operands: Operands, upstream: Any, flags: int, outs: tuple[Any, ...]) -> Plan:
+        """The plan of ``operands`` that have one dtype and broadcast to one shape."""
+        from fastloss.kernels import build_cpu
+        from fastloss.kernels import elementwise_cpu as kernels
+        from fastloss.kernels import launch_cpu as launch
+
+        style, ignored = self.style, self.ignored
+        dtype = backend.dtype_name(operands[0])
+        shape = self.loss_shape(operands)
+        if len(shape) > kernels.MAX_DIMS:
+            raise ValueError(
+                f"{self.name}: {style.names[0]} has {len(shape)} dimensions, at most {kernels.MAX_DIMS} are supported"
+            )
+        views = [None if array is None else backend.broadcast_to(array, shape) for array in (*operands, upstream)]
+        one_upstream = upstream is not None and self.reduction != "none"
+        if one_upstream:
+            views[5] = None
+        strides = [None if view is None else backend.strides(view) for view in views]
+        axes, order, layout = _layout(shape, strides, one_upstream)
+
+        has_weights = operands[3] is not None or operands[4] is not None
+        count_weights = operands[4] is not None or (style.row.denominator == "weights" and operands[3] is not None)
+        mean = self.reduction not in ("none", "sum")
+        find = self.reduction == "mean" and ((has_weights and count_weights) or ignored is not None)
+        if mean:
+            flags |= launch.MEAN | (launch.EMPTY_ZERO if self.empty == "zero" else 0)
+        if find:
+            flags |= launch.FIND_DENOMINATOR
+        ones = _ones(dtype)
+        items = size_of(shape)
+        denominator = (shape[0] if shape else 1) if self.reduction == "batchmean" else items
+        cost = items * (TRANSCENDENTAL_NANOSECONDS if style.row.transcendental else NANOSECONDS)
+        cost *= 2 if dtype == "float64" else 1
+        full = Output(shape, dtype, axes)
+        plain = not has_weights and ignored is None and (upstream is None or one_upstream)
+        constants = {"FORMULA": style.template(), "PLAIN": plain, "HAS_THIRD": operands[2] is not None}
+        constants |= self.constants
+        compiled: dict[int, Any] = {}
+        if flags & launch.VALUE:
+            compiled[kernels.LOOPS] = build_cpu.kernel(kernels.loops, dtype, **constants)
+        fused = flags & launch.VALUE and self.reduction != "none"
+        for operand, flag in enumerate((launch.GRAD, launch.GRAD_TARGET, launch.GRAD_THIRD)):
+            if flags & flag and (operand or not fused):
+                compiled[kernels.SLOPES + operand] = build_cpu.kernel(kernels.slopes, dtype, **constants, WRT=operand)
+        # Denominators, products of weights and one upstream gradient need the dtype, not the formula.
+        if find or one_upstream or style.checked:
+            compiled[kernels.COUNTS] = build_cpu.kernel(kernels.counts, dtype)
+        parameters: dict[int, int | float] = {
+            **{slot: function.address for slot, function in compiled.items()},
+            **{kernels.Q + i: number for i, number in enumerate(self.numbers)},
+            kernels.LAYOUT: layout.ctypes.data,
+            kernels.BYTES: ITEMSIZE[dtype],
+            kernels.ONES: ones.ctypes.data,
+            kernels.IGNORED: math.nan if ignored is None else ignored,
+            kernels.COUNT_WEIGHTS: int(count_weights),
+        }
+        checked = 0
+        for operand, name in enumerate(style.names[:3]):
+            if name in style.checked:
+                domain, nan = style.checked[name]
+                checked |= (1 | nan * kernels.CHECK_NAN) << operand
+                parameters[kernels.LOWEST + operand] = float(domain.low)
+                parameters[kernels.HIGHEST + operand] = float(domain.high)
+        parameters[kernels.CHECKED] = checked
+
+        def bad(operands: Operands, item: int) -> Exception:
+            return self._outside(backend, operands, shape, order, item)
+
+        return Plan(
+            loss=self.name,
+            backend=backend,
+            kernel=build_cpu.kernel(kernels.elementwise),
+            items=items,
+            block=block_size(items, BLOCK_ELEMENTS, kernels.TILE, cost),
+            nanoseconds=cost,
+            flags=flags,
+            denominator=float(denominator),
+            parameters=parameters,
+            losses=full if self.reduction == "none" else None,
+            grads=(
+                full if flags & launch.GRAD else None,
+                full if flags & launch.GRAD_TARGET else None,
+                full if flags & launch.GRAD_THIRD else None,
+            ),
+            statistics=None,
+            bad=bad,
+            extents=extents(backend, operands, (full, full, full), outs),
+            keep=(layout, ones, compiled),
+        )
+
+    def _outside(
+        self, backend: Any, operands: Operands, shape: tuple[int, ...], order: tuple[int, ...], item: int
+    ) -> Exception:
+        # Items are numbered in memory order; find where the user sees this one.
+        index = [0] * len(shape)
+        if shape:
+            found = np.unravel_index(item, [shape[axis] for axis in order])
+            for axis, i in zip(order, found, strict=True):
+                index[axis] = int(i)
+        where = list(index) if index else ""
+        for name, operand in zip(self.style.names, operands, strict=True):
+            if name in self.style.checked:
+                domain, _ = self.style.checked[name]
+                value = float(backend.broadcast_to(operand, shape)[tuple(index)])
+                if not domain.low <= value <= domain.high:
+                    return ValueError(f"{self.name}: {name}{where} is {value:g}, expected a number in {domain}")
+        return ValueError(f"{self.name}: element {where} was outside its domain, but is no longer: who writes to it?")
+
+
+def _layout(
+    shape: tuple[int, ...], strides: list[tuple[int, ...] | None], one_upstream: bool
+) -> tuple[tuple[int, ...] | None, tuple[int, ...], Any]:
+    """How the kernel walks operands of one shape: (axes of the outputs, their order in memory, its table)."""
+    from fastloss.kernels import elementwise_cpu as kernels
 
     # Elements are numbered in the order of the input's memory, so that its layout is free.
     assert strides[0] is not None
@@ -99,154 +333,4 @@ def build(
         layout[base + 1 : base + 1 + len(column)] = column
     if not merged_shape:  # a single element: all strides are those of nothing
         layout[0], layout[1] = 1, 1
-
-    has_weights = operands[3] is not None or operands[4] is not None
-    count_weights = operands[4] is not None or (weighted_mean and operands[3] is not None)
-    find = reduction == "mean" and ((has_weights and count_weights) or ignored is not None)
-    if reduction == "mean":
-        flags |= launch.MEAN | (launch.EMPTY_ZERO if empty == "zero" else 0)
-    if find:
-        flags |= launch.FIND_DENOMINATOR
-    ones = _ones(dtype)
-    items = size_of(shape)
-    cost = items * nanoseconds * (2 if dtype == "float64" else 1)
-    full = Output(shape, dtype, axes)
-    loops = build_cpu.kernel(kernels.loops, dtype, FORMULA=formulas[formula])
-    # Denominators, products of weights and one upstream gradient need the dtype, not the formula.
-    needed = find or one_upstream or domain is not None
-    counts = build_cpu.kernel(kernels.counts, dtype) if needed else None
-    parameters: dict[int, int | float] = {
-        kernels.LOOPS: loops.address,
-        kernels.COUNTS: counts.address if counts else 0,
-        kernels.LAYOUT: layout.ctypes.data,
-        kernels.BYTES: ITEMSIZE[dtype],
-        kernels.ONES: ones.ctypes.data,
-        kernels.PARAMETER_A: float(a),
-        kernels.PARAMETER_B: float(b),
-        kernels.IGNORED: math.nan if ignored is None else float(ignored),
-        kernels.COUNT_WEIGHTS: int(count_weights),
-        kernels.HAS_DOMAIN: int(domain is not None),
-        kernels.LOWEST: float(domain[0]) if domain else 0.0,
-        kernels.HIGHEST: float(domain[1]) if domain else 0.0,
-    }
-
-    def bad(operands: Operands, item: int) -> Exception:
-        # Items are numbered in memory order; find where the user sees this one.
-        index = [0] * len(shape)
-        if shape:
-            found = np.unravel_index(item, [shape[axis] for axis in order])
-            for axis, i in zip(order, found, strict=True):
-                index[axis] = int(i)
-        low, high = domain or (-math.inf, math.inf)
-        where = list(index) if index else ""
-        for name, operand in (("input", operands[0]), ("target", operands[1])):
-            value = float(backend.broadcast_to(operand, shape)[tuple(index)])
-            if not low <= value <= high:
-                return ValueError(f"{loss}: {name}{where} is {value:g}, expected a number in [{low:g}, {high:g}]")
-        return ValueError(f"{loss}: element {where} was outside its domain, but is no longer: who writes to it?")
-
-    return Plan(
-        loss=loss,
-        backend=backend,
-        kernel=build_cpu.kernel(kernels.elementwise),
-        items=items,
-        block=block_size(items, BLOCK_ELEMENTS, kernels.TILE, cost),
-        nanoseconds=cost,
-        flags=flags,
-        denominator=float(items),
-        parameters=parameters,
-        losses=full if reduction == "none" else None,
-        grads=(full if flags & launch.GRAD else None, full if flags & launch.GRAD_TARGET else None),
-        statistics=None,
-        bad=bad,
-        extents=extents(backend, operands, (full, full), outs),
-        keep=(layout, ones, loops, counts),
-    )
-
-
-def normalise(loss: str, backend: Any, arrays: Operands, names: tuple[str, ...]) -> Operands:
-    """All operands of one dtype, weights broadcastable to the loss."""
-    given: dict[str, Any] = {
-        name: None if array is None else backend.convert(array, loss, name)
-        for name, array in zip(names, arrays, strict=True)
-    }
-    dtype = common_dtype(loss, backend, given)
-    x, t = given[names[0]], given[names[1]]
-    try:
-        shape = np.broadcast_shapes(tuple(x.shape), tuple(t.shape))
-    except ValueError:
-        raise ValueError(
-            f"{loss}: input has shape {tuple(x.shape)} and {names[1]} has shape {tuple(t.shape)}: they do not broadcast"
-        ) from None
-    result: list[Any] = []
-    for name, array in given.items():
-        if array is None:
-            result.append(None)
-            continue
-        _errors.check_broadcastable(loss, name, tuple(array.shape), shape)
-        array = backend.cast(array, dtype)
-        result.append(backend.plain_strides(array))
-    return tuple(result)  # type: ignore[return-value]
-
-
-class ElementwiseProblem:
-    """The options of an elementwise loss."""
-
-    plain_upstream = False
-    has_statistics = False
-
-    def __init__(
-        self,
-        name: str,
-        formula: str,
-        reduction: str,
-        empty: str,
-        *,
-        nanoseconds: float,
-        names: tuple[str, ...] = NAMES,
-        same_shape: bool = False,
-        **settings: Any,
-    ) -> None:
-        _errors.check_reduction(name, reduction)
-        _errors.check_choice(name, "empty", empty, ("nan", "zero"))
-        self.name = name
-        self.formula = formula
-        self.reduction = reduction
-        self.empty = empty
-        self.nanoseconds = nanoseconds
-        self.names = names
-        self.same_shape = same_shape
-        self.settings = settings
-
-    def warning(self, operands: Operands) -> str | None:
-        x, t = tuple(operands[0].shape), tuple(operands[1].shape)
-        if x == t:
-            return None
-        return (
-            f"{self.name}: {self.names[1]} has shape {t}, input has shape {x}: they are broadcast, which is rarely "
-            "meant; give both the same shape"
-        )
-
-    def normalise(self, backend: Any, arrays: Operands) -> Operands:
-        operands = normalise(self.name, backend, arrays, self.names)
-        if self.same_shape:
-            _errors.check_shape(self.name, self.names[1], operands[1].shape, operands[0].shape)
-        return operands
-
-    def loss_shape(self, operands: Operands) -> tuple[int, ...]:
-        return tuple(np.broadcast_shapes(tuple(operands[0].shape), tuple(operands[1].shape)))
-
-    def build(self, backend: Any, operands: Operands, upstream: Any, flags: int, outs: tuple[Any, Any]) -> Plan:
-        return build(
-            self.name,
-            backend,
-            operands,
-            upstream,
-            flags,
-            outs,
-            formula=self.formula,
-            reduction=self.reduction,
-            nanoseconds=self.nanoseconds,
-            empty=self.empty,
-            **self.settings,
-        )
+    return axes, order, layout

@@ -11,11 +11,12 @@ def wrong(loss: str, argument: str, got: Any, expected: str) -> str:
     return f"{loss}: {argument} is {got}, expected {expected}"
 
 
-def check_reduction(loss: str, reduction: Any) -> None:
+def check_reduction(loss: str, reduction: Any, choices: tuple[str, ...] = REDUCTIONS) -> None:
+    expected = f"one of {', '.join(map(repr, choices))}"
     if not isinstance(reduction, str):
-        raise TypeError(wrong(loss, "reduction", repr(reduction), f"one of {', '.join(map(repr, REDUCTIONS))}"))
-    if reduction not in REDUCTIONS:
-        raise ValueError(wrong(loss, "reduction", repr(reduction), f"one of {', '.join(map(repr, REDUCTIONS))}"))
+        raise TypeError(wrong(loss, "reduction", repr(reduction), expected))
+    if reduction not in choices:
+        raise ValueError(wrong(loss, "reduction", repr(reduction), expected))
 
 
 def check_choice(loss: str, argument: str, value: Any, choices: tuple[str, ...]) -> None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from fastloss import _arrays, _threads
+from fastloss._catalogue import Row
 from fastloss._plan import SHARED_MEMORY, Operands, Output, Runnable
 
 #: A call, sorted: arrays in the order of the kernels' operands, and hashable options.
@@ -23,7 +24,8 @@ Arguments = tuple[Operands, tuple[Any, ...]]
 #: Plans a loss keeps; more kinds of call than that in one program are a sign of ever-changing shapes.
 MAX_PLANS = 1024
 
-ARGUMENTS_WITH_GRADIENT = ("input", "target")
+#: Operands that a loss may have a gradient by: the first so many.
+DIFFERENTIABLE = 3
 
 
 class Problem(Protocol):
@@ -40,7 +42,7 @@ class Problem(Protocol):
         """The arrays checked, and in a form that kernels read."""
 
     def build(
-        self, backend: Any, operands: Operands, upstream: Any, flags: int, outs: tuple[Any, Any]
+        self, backend: Any, operands: Operands, upstream: Any, flags: int, outs: tuple[Any, ...]
     ) -> Runnable | None:
         """The plan; None asks for a contiguous input. ``outs`` are the caller's arrays for the gradients."""
 
@@ -54,7 +56,7 @@ class Problem(Protocol):
 class Gradient(NamedTuple):
     """How one gradient gets to the caller."""
 
-    argument: int  # 0 input, 1 target
+    argument: int  # which of the operands
     output: Output
     direct: bool  # the caller's array is written by the kernel itself
     finished: bool  # the kernel's array is what the caller gets
@@ -94,10 +96,11 @@ class Prepared:
                 )
         upstream = self.upstream(grad_output)
         by_name = dict(zip(wrt, outs, strict=False))
-        given = (by_name.get("input"), by_name.get("target"))
+        self.argument_of = spec.argument_of
+        given = tuple(by_name.get(name) for name in spec.names[:DIFFERENTIABLE])
         for name, out in by_name.items():
             if out is not None:
-                self._check_out(out, arrays[ARGUMENTS_WITH_GRADIENT.index(name)], name)
+                self._check_out(out, arrays[self.argument_of[name]], name)
         plan = problem.build(backend, operands, upstream, flags, given)
         if plan is None:  # memory too scattered for the kernels: copy the input (and soft targets)
             self.tidy = True
@@ -112,14 +115,15 @@ class Prepared:
         self.gradients = tuple(self._gradient(name, arrays, given) for name in wrt)
         # The common case: a scalar and the input's gradient, which the kernel writes where the caller wants it.
         self.one_gradient = (
-            wrt == ("input",)
+            len(wrt) == 1
+            and self.gradients[0].argument == 0
             and plan.losses is None
             and grad_output is None
             and (self.gradients[0].direct or (outs[0] is None and self.gradients[0].finished))
         )
 
-    def _gradient(self, name: str, arrays: Operands, given: tuple[Any, Any]) -> Gradient:
-        index = ARGUMENTS_WITH_GRADIENT.index(name)
+    def _gradient(self, name: str, arrays: Operands, given: tuple[Any, ...]) -> Gradient:
+        index = self.argument_of[name]
         output = self.plan.grads[index]
         assert output is not None
         out, original = given[index], arrays[index]
@@ -151,8 +155,9 @@ class Prepared:
             raise TypeError(f"{self.name}: out has dtype {backend.dtype_name(out)}, expected {expected}")
 
     def _tidied(self, operands: Operands) -> Operands:
-        x, t, *rest = operands
-        return (self.backend.contiguous(x), self.backend.contiguous(t), *rest)  # type: ignore[return-value]
+        x, t, third, *rest = operands
+        copies = (None if array is None else self.backend.contiguous(array) for array in (x, t, third))
+        return (*copies, *rest)  # type: ignore[return-value]
 
     def operands(self, arrays: Operands) -> Operands:
         """The arrays of a call as the kernel takes them."""
@@ -197,7 +202,7 @@ class Prepared:
             return backend.scalar(value, self.dtype), (out,)
         losses = None if plan.losses is None else plan.losses.make(backend)
         upstream = self.upstream(grad_output)
-        written: list[Any] = [None, None]
+        written: list[Any] = [None] * DIFFERENTIABLE
         for gradient, out in zip(self.gradients, outs, strict=True):
             if out is not None:
                 backend.check_writable(self.name, out)
@@ -240,19 +245,27 @@ class Loss:
 
     def __init__(
         self,
-        name: str,
+        bind: Callable[..., Arguments],
         problem: Callable[..., Problem],
+        row: Row,
         differentiable: tuple[str, ...],
         default: tuple[str, ...],
         refused: dict[str, str],
         names: tuple[str, ...],
+        required: tuple[str, ...],
+        options: tuple[str, ...],
     ) -> None:
-        self.name = name
+        self.name = bind.__name__
+        self.bind = bind
         self.problem = problem
+        self.row = row
         self.differentiable = differentiable
         self.default = default
         self.refused = refused
         self.names = names
+        self.required = required
+        self.options = options
+        self.argument_of = {name: index for index, name in enumerate(names[:DIFFERENTIABLE])}
         self.plans: dict[Any, Prepared] = {}
 
     def remember(self, key: Any, prepared: Prepared) -> Prepared:
@@ -280,7 +293,9 @@ class Loss:
         from fastloss.kernels import launch_cpu as launch
 
         flags = {"value": launch.VALUE, "forward": launch.VALUE | launch.STATS, "backward": launch.STATS}[kind]
-        return flags | (launch.GRAD if "input" in wrt else 0) | (launch.GRAD_TARGET if "target" in wrt else 0)
+        for name in wrt:
+            flags |= (launch.GRAD, launch.GRAD_TARGET, launch.GRAD_THIRD)[self.argument_of[name]]
+        return flags
 
     def value(self, arrays: Operands, options: tuple[Any, ...]) -> Any:
         if arrays[0].__class__ is not np.ndarray:
@@ -337,8 +352,8 @@ class Loss:
 
     def converted(self, backend: Any, arrays: Operands) -> Operands:
         """All of them arrays of the backend."""
-        for name, array in zip(self.names[:2], arrays, strict=False):
-            if array is None:
+        for name, array in zip(self.names, arrays, strict=True):
+            if array is None and name in self.required:
                 raise TypeError(f"{self.name}: {name} is None, expected an array")
         return tuple(  # type: ignore[return-value]
             None if array is None else backend.convert(array, self.name, name)
@@ -354,7 +369,7 @@ class Loss:
             single = isinstance(wrt, str)
             names = (wrt,) if single else tuple(wrt)
             for name in names:
-                if name in self.refused:
+                if name not in self.differentiable and name in self.names and name:
                     raise self.refusal(name)
                 if name not in self.differentiable:
                     raise ValueError(f"{self.name}: wrt is {wrt!r}, expected names among {self.differentiable}")
@@ -368,7 +383,8 @@ class Loss:
         return names, single, outs
 
     def refusal(self, name: str) -> NotImplementedError:
-        return NotImplementedError(f"{self.name}: no gradient with respect to {name}: {self.refused[name]}")
+        why = self.refused.get(name, "multiply the unreduced loss yourself where it is learnt")
+        return NotImplementedError(f"{self.name}: no gradient with respect to {name}: {why}")
 
 
 def unchanged(checked: tuple[Any, ...], arrays: tuple[Any, ...]) -> bool:
@@ -392,20 +408,34 @@ def _signature(arrays: tuple[Any, ...]) -> list[Any]:
 
 def loss(
     problem: Callable[..., Problem],
+    row: Row,
     *,
     differentiable: tuple[str, ...] = ("input",),
-    default: tuple[str, ...] = ("input",),
+    default: tuple[str, ...] | None = None,
     refused: dict[str, str] | None = None,
     names: tuple[str, ...] = ("input", "target", "", "weight", "sample_weight"),
 ) -> Callable[[Callable[..., Arguments]], Any]:
     """Make a loss of a function that sorts its arguments.
 
     ``problem`` gives the options their meaning; ``differentiable`` names the arguments that have a gradient,
-    ``default`` those that ``value_and_grad`` gives unasked, ``refused`` says of others why they have none.
+    ``default`` those that ``value_and_grad`` gives unasked (the first), ``refused`` says of others why they have none;
+    ``names`` are those of the operands, in the order in which the function returns them; all its other arguments are
+    options, which it returns in the order of its signature.
     """
 
     def decorate(bind: Callable[..., Arguments]) -> Any:
-        spec = Loss(bind.__name__, problem, differentiable, default, refused or {}, names)
+        parameters = inspect.signature(bind).parameters.values()
+        spec = Loss(
+            bind,
+            problem,
+            row,
+            differentiable,
+            default or differentiable[:1],
+            refused or {},
+            names,
+            required=tuple(p.name for p in parameters if p.default is p.empty and p.name in names),
+            options=tuple(p.name for p in parameters if p.name not in names),
+        )
         run, run_with_grad = spec.value, spec.value_and_grad
 
         @functools.wraps(bind)

@@ -70,11 +70,15 @@ class Output(NamedTuple):
         return tuple(strides)
 
 
+#: The gradients of the first three operands.
+Outputs = tuple[Output | None, Output | None, Output | None]
+
+
 class Runnable(Protocol):
     """A plan: one launch, or several."""
 
     losses: Output | None
-    grads: tuple[Output | None, Output | None]
+    grads: Outputs
     statistics: Output | None
 
     def run(
@@ -84,25 +88,24 @@ class Runnable(Protocol):
         losses: int = 0,
         grad: int = 0,
         target_grad: int = 0,
+        third_grad: int = 0,
         statistics: int = 0,
         scale: float = 1.0,
     ) -> tuple[float, float]:
         """Launch; the reduced value and the denominator of the mean. Outputs are given by address, 0 where absent."""
 
 
-def extents(
-    backend: Any, operands: Operands, outputs: tuple[Output | None, Output | None], outs: tuple[Any, Any]
-) -> Any:
+def extents(backend: Any, operands: Operands, outputs: Outputs, outs: tuple[Any, ...]) -> Any:
     """The bytes that each array of a launch spans, relative to its address; None where no ``outs`` are the caller's."""
-    if outs[0] is None and outs[1] is None:
+    if all(out is None for out in outs):
         return None
-    table = np.zeros(20, np.int64)
+    table = np.zeros(22, np.int64)
     for i, array in enumerate(operands):
         if array is not None:
             low, high = span(tuple(array.shape), backend.strides(array))
             size = ITEMSIZE[backend.dtype_name(array)]
             table[2 * i : 2 * i + 2] = low * size, high * size
-    for i, output in zip((7, 8), outputs, strict=True):
+    for i, output in zip((7, 8, 9), outputs, strict=True):
         if output is not None:
             low, high = span(output.shape, output.strides())
             table[2 * i : 2 * i + 2] = low * ITEMSIZE[output.dtype], high * ITEMSIZE[output.dtype]
@@ -137,7 +140,7 @@ class Plan:
         denominator: float,
         parameters: dict[int, int | float],
         losses: Output | None,
-        grads: tuple[Output | None, Output | None],
+        grads: Outputs,
         statistics: Output | None,
         bad: Callable[[Any, int], Exception],
         extents: Any = None,
@@ -179,6 +182,7 @@ class Plan:
         losses: int = 0,
         grad: int = 0,
         target_grad: int = 0,
+        third_grad: int = 0,
         statistics: int = 0,
         scale: float = 1.0,
     ) -> tuple[float, float]:
@@ -198,7 +202,7 @@ class Plan:
             threads,
             scale,
             address(x),
-            address(t),
+            0 if t is None else address(t),
             0 if third is None else address(third),
             0 if weight is None else address(weight),
             0 if sample_weight is None else address(sample_weight),
@@ -206,6 +210,7 @@ class Plan:
             losses,
             grad,
             target_grad,
+            third_grad,
             statistics,
         )
         if bad != -1:

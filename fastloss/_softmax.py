@@ -67,12 +67,13 @@ class SplitPlan:
         losses: int = 0,
         grad: int = 0,
         target_grad: int = 0,
+        third_grad: int = 0,
         statistics: int = 0,
         scale: float = 1.0,
     ) -> tuple[float, float]:
         """As Plan.run."""
         if not self.value:
-            return self.write.run(operands, upstream, 0, grad, target_grad, statistics, scale)
+            return self.write.run(operands, upstream, 0, grad, target_grad, 0, statistics, scale)
         backend = self.note.backend
         x, t, _, weight, sample_weight = operands
         parts = self.parts.make(backend)
@@ -84,7 +85,7 @@ class SplitPlan:
         if grad or target_grad:
             if self.mean:
                 scale = 0.0 if denominator == 0.0 and self.empty_zero else float(np.float64(scale) / denominator)
-            self.write.run(operands, upstream, 0, grad, target_grad, place, scale)
+            self.write.run(operands, upstream, 0, grad, target_grad, 0, place, scale)
         return value, denominator
 
 
@@ -148,7 +149,7 @@ def build(
     operands: Operands,
     upstream: Any,
     flags: int,
-    outs: tuple[Any, Any],
+    outs: tuple[Any, ...],
     *,
     axis: int | None,
     reduction: str,
@@ -186,7 +187,7 @@ def build(
     place = None
     # The caller's own arrays are written in place where their strides allow it.
     for outputs in (
-        tuple(Output(shape, dtype, None, backend.strides(out)) if out is not None else like_input for out in outs),
+        tuple(Output(shape, dtype, None, backend.strides(out)) if out is not None else like_input for out in outs[:2]),
         (like_input, like_input),
         (Output(shape, dtype), Output(shape, dtype)),
     ):
@@ -278,11 +279,11 @@ def build(
         denominator=float(items),
         parameters=parameters,
         losses=Output(positions, compute) if reduction == "none" else None,
-        grads=(outputs[0] if flags & launch.GRAD else None, outputs[1] if flags & launch.GRAD_TARGET else None),
+        grads=(outputs[0] if flags & launch.GRAD else None, outputs[1] if flags & launch.GRAD_TARGET else None, None),
         statistics=Output((items, kept_numbers), compute) if flags & launch.STATS and not log_probabilities else None,
         bad=bad,
     )
-    spans = extents(backend, operands, (outputs[0], outputs[1]), outs)
+    spans = extents(backend, operands, (outputs[0], outputs[1], None), outs)
     nanoseconds = items * cost
     if pieces == 1:
         return Plan(

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from fastloss import _arrays, _buffers, _threads
-from fastloss._loss import ARGUMENTS_WITH_GRADIENT, Loss, Prepared, unchanged
+from fastloss._loss import DIFFERENTIABLE, Loss, Prepared, unchanged
 from fastloss._plan import Operands
 
 _NAMES = {
@@ -168,15 +168,12 @@ EAGER_ELEMENTS = 131072
 
 def _wanted(spec: Loss, arrays: Operands) -> tuple[str, ...]:
     """The arguments that autograd wants gradients for."""
-    x, t, *others = arrays
-    wanted = (("input", "target") if t.requires_grad else ("input",)) if x.requires_grad else ()
-    if not x.requires_grad and t.requires_grad:
-        wanted = ("target",)
-    if "target" in wanted and "target" not in spec.differentiable:
-        raise spec.refusal("target")
-    for name, array in zip(spec.names[2:], others, strict=True):
+    wanted: tuple[str, ...] = ()
+    for name, array in zip(spec.names, arrays, strict=True):
         if array is not None and array.requires_grad:
-            raise spec.refusal(name)
+            if name not in spec.differentiable:
+                raise spec.refusal(name)
+            wanted += (name,)
     return wanted
 
 
@@ -186,7 +183,8 @@ def _prepared(spec: Loss, arrays: Operands, options: tuple[Any, ...], wrt: tuple
         return spec.prepare(TORCH, arrays, options)
     found = spec.prepare(TORCH, arrays, options, "forward")
     if (
-        wrt == ("input",)
+        len(wrt) == 1
+        and spec.argument_of[wrt[0]] == 0
         and arrays[0].numel() <= EAGER_ELEMENTS
         and found.dtype in ("float32", "float64")
         and found.problem.reduction != "none"
@@ -262,29 +260,31 @@ class _LateGradient(_LossFunction):
     def forward(ctx: Any, spec: Loss, found: Prepared, *arrays: Any) -> Any:
         operands, loss, statistics, denominator = _forward(found, arrays)  # type: ignore[arg-type]
         ctx.save_for_backward(*operands, statistics)
-        ctx.details = spec, found, denominator, arrays[0].shape, arrays[0].dtype, arrays[1].shape, arrays[1].dtype
+        originals = [None if array is None else (array.shape, array.dtype) for array in arrays[:DIFFERENTIABLE]]
+        ctx.details = spec, found, denominator, originals
         return loss
 
     @staticmethod
     def backward(ctx: Any, upstream: Any) -> tuple[Any, ...]:
         *operands, statistics = ctx.saved_tensors
-        spec, found, denominator, *originals = ctx.details
-        wrt = tuple(name for name, need in zip(ARGUMENTS_WITH_GRADIENT, ctx.needs_input_grad[2:4], strict=True) if need)
+        spec, found, denominator, originals = ctx.details
+        wrt = tuple(name for name, need in zip(spec.names, ctx.needs_input_grad[2:], strict=True) if need)
         again = torch.is_grad_enabled()
         with torch.no_grad():
             grads = _backward(spec, found, tuple(operands), upstream, statistics, denominator, wrt)  # type: ignore[arg-type]
-            finished: list[Any] = [None, None]
+            finished: list[Any] = [None] * DIFFERENTIABLE
             for name, grad in zip(wrt, grads, strict=True):
-                index = ARGUMENTS_WITH_GRADIENT.index(name)
-                shape, dtype = originals[2 * index : 2 * index + 2]
+                index = spec.argument_of[name]
+                shape, dtype = originals[index]
                 if grad.shape != shape:
                     grad = TORCH.sum_to(grad, tuple(shape))
                 finished[index] = grad if grad.dtype == dtype else grad.to(dtype)
         if again:
             finished = [
-                None if grad is None else _Once.apply(spec.name, grad, *operands[:2], upstream) for grad in finished
+                None if grad is None else _Once.apply(spec.name, grad, *operands[:DIFFERENTIABLE], upstream)
+                for grad in finished
             ]
-        return None, None, *finished, None, None, None
+        return None, None, *finished, None, None
 
 
 class _Once(torch.autograd.Function):
@@ -334,33 +334,33 @@ def _backward(
     plan = found.backward_plans.get(key)
     if plan is None:
         with _threads.LOCK:
-            plan = found.problem.build(TORCH, operands, upstream, spec.flags("backward", wrt), (None, None))
+            plan = found.problem.build(TORCH, operands, upstream, spec.flags("backward", wrt), (None,) * DIFFERENTIABLE)
         assert plan is not None  # the forward pass made the operands such that there is one
         found.backward_plans[key] = plan
-    written: list[Any] = [None, None]
+    written: list[Any] = [None] * DIFFERENTIABLE
     for name in wrt:
-        index = ARGUMENTS_WITH_GRADIENT.index(name)
+        index = spec.argument_of[name]
         output = plan.grads[index]
         assert output is not None
         written[index] = output.make(TORCH)
     scale = 1.0
-    if reduction == "mean":
+    if reduction not in ("none", "sum"):
         scale = 1.0 / denominator if denominator else (0.0 if found.problem.empty == "zero" else float("inf"))
     at = [0 if array is None else array.data_ptr() for array in (upstream, *written, statistics)]
-    plan.run(operands, at[0], 0, at[1], at[2], at[3], scale)
-    return [written[ARGUMENTS_WITH_GRADIENT.index(name)] for name in wrt]
+    plan.run(operands, at[0], 0, at[1], at[2], at[3], at[4], scale)
+    return [written[spec.argument_of[name]] for name in wrt]
 
 
 # torch.compile: one operator stands for all losses, so that the graph does not break and the compiler never looks
 # inside. Options travel as text.
 
-_SCHEMA = "(Tensor input, Tensor target, Tensor? third, Tensor? weight, Tensor? sample_weight, str loss, str options)"
+_SCHEMA = "(Tensor input, Tensor? target, Tensor? third, Tensor? weight, Tensor? sample_weight, str loss, str options)"
 _library = torch.library.Library("fastloss", "DEF")
 _library.define(f"forward{_SCHEMA} -> (Tensor, Tensor, Tensor)")
 _library.define(
-    "backward(Tensor upstream, Tensor? statistics, Tensor denominator, bool by_input, bool by_target, "
+    "backward(Tensor upstream, Tensor? statistics, Tensor denominator, bool by_input, bool by_target, bool by_third, "
     + _SCHEMA[1:]
-    + " -> (Tensor, Tensor)"
+    + " -> (Tensor, Tensor, Tensor)"
 )
 
 
@@ -402,34 +402,31 @@ def _op_forward_fake(*arguments: Any) -> tuple[Any, Any, Any]:
     return loss, statistics, x.new_empty((), dtype=torch.float64)
 
 
-def _op_backward(
-    upstream: Any, statistics: Any, denominator: Any, by_input: bool, by_target: bool, *arguments: Any
-) -> tuple[Any, Any]:
-    *arrays, name, text = arguments
+def _op_backward(upstream: Any, statistics: Any, denominator: Any, *arguments: Any) -> tuple[Any, ...]:
+    wanted, (*arrays, name, text) = arguments[:DIFFERENTIABLE], arguments[DIFFERENTIABLE:]
     spec, options = _spec(name), ast.literal_eval(text)
     found = spec.prepare(TORCH, tuple(arrays), options, "forward")  # type: ignore[arg-type]
     operands = found.operands(tuple(arrays))  # type: ignore[arg-type]
-    wrt = tuple(n for n, wanted in zip(ARGUMENTS_WITH_GRADIENT, (by_input, by_target), strict=True) if wanted)
+    wrt = tuple(n for n, want in zip(spec.names, wanted, strict=False) if want)
     kept = statistics if found.plan.statistics is not None else None
     grads = dict(zip(wrt, _backward(spec, found, operands, upstream, kept, float(denominator), wrt), strict=True))
     result = []
-    for index, name in enumerate(ARGUMENTS_WITH_GRADIENT):
-        original, grad = arrays[index], grads.get(name)
+    for index in range(DIFFERENTIABLE):
+        original, grad = arrays[index], grads.get(spec.names[index]) if wanted[index] else None
         if grad is None:
             result.append(torch.empty(0))
             continue
         if grad.shape != original.shape:
             grad = TORCH.sum_to(grad, tuple(original.shape))
         result.append(grad.to(original.dtype).contiguous())
-    return result[0], result[1]
+    return tuple(result)
 
 
-def _op_backward_fake(
-    upstream: Any, statistics: Any, denominator: Any, by_input: bool, by_target: bool, *arguments: Any
-) -> tuple[Any, Any]:
-    return tuple(  # type: ignore[return-value]
-        original.new_empty(original.shape) if wanted else original.new_empty(0, dtype=torch.float32)
-        for original, wanted in zip(arguments[:2], (by_input, by_target), strict=True)
+def _op_backward_fake(upstream: Any, statistics: Any, denominator: Any, *arguments: Any) -> tuple[Any, ...]:
+    wanted, originals = arguments[:DIFFERENTIABLE], arguments[DIFFERENTIABLE : 2 * DIFFERENTIABLE]
+    return tuple(
+        original.new_empty(original.shape) if want else upstream.new_empty(0, dtype=torch.float32)
+        for original, want in zip(originals, wanted, strict=True)
     )
 
 
@@ -440,9 +437,9 @@ def _op_setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]
 
 def _op_autograd(ctx: Any, upstream: Any, *others: Any) -> tuple[Any, ...]:
     *arrays, statistics, denominator = ctx.saved_tensors
-    needs = ctx.needs_input_grad[:2]
+    needs = ctx.needs_input_grad[:DIFFERENTIABLE]
     grads = torch.ops.fastloss.backward(upstream, statistics, denominator, *needs, *arrays, ctx.name, ctx.text)
-    return (*(grad if need else None for grad, need in zip(grads, needs, strict=True)), *[None] * 5)
+    return (*(grad if need else None for grad, need in zip(grads, needs, strict=True)), *[None] * 4)
 
 
 _library.impl("forward", _op_forward, "CPU")

@@ -2,64 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from fastloss import _errors
-from fastloss._elementwise import ElementwiseProblem
-from fastloss._loss import Arguments, loss
-
-_REFUSED = {
-    name: "multiply the unreduced loss yourself where the weights are learnt"
-    for name in ("weight", "pos_weight", "sample_weight")
-}
+from fastloss._catalogue import REAL, UNIT, Row
+from fastloss._elementwise import elementwise
+from fastloss._loss import Arguments
 
 
-def _smoothed(
-    name: str, formula: str, reduction: str, empty: str, label_smoothing: float, ignore_index: Any, **settings: Any
-) -> ElementwiseProblem:
-    smoothing = _errors.number(name, "label_smoothing", label_smoothing, 0.0, 1.0)
-    ignored = None if ignore_index is None else _errors.number(name, "ignore_index", ignore_index, -math.inf, math.inf)
-    return ElementwiseProblem(
-        name,
-        formula,
-        reduction,
-        empty,
-        same_shape=True,
-        a=1.0 - smoothing,
-        b=smoothing / 2,
-        ignored=ignored,
-        **settings,
-    )
-
-
-def _bce(reduction: str, empty: str, label_smoothing: float, ignore_index: Any) -> ElementwiseProblem:
-    return _smoothed(
-        "binary_cross_entropy",
-        "bce",
-        reduction,
-        empty,
-        label_smoothing,
-        ignore_index,
-        nanoseconds=0.6,
-        domain=(0.0, 1.0),
-    )
-
-
-def _bce_with_logits(reduction: str, empty: str, label_smoothing: float, ignore_index: Any) -> ElementwiseProblem:
-    return _smoothed(
-        "binary_cross_entropy_with_logits",
-        "bce_with_logits",
-        reduction,
-        empty,
-        label_smoothing,
-        ignore_index,
-        nanoseconds=0.6,
-        names=("input", "target", "pos_weight", "weight", "sample_weight"),
-    )
-
-
-@loss(_bce, differentiable=("input", "target"), refused=_REFUSED)
+@elementwise(
+    "bce",
+    Row("BCELoss", {"input": UNIT, "target": UNIT}, also=("log loss", "binary cross-entropy"), transcendental=True),
+    shapes="same",
+    checked={"input": True, "target": True},
+)
 def binary_cross_entropy(
     input: Any,
     target: Any,
@@ -103,14 +58,14 @@ def binary_cross_entropy(
 
     Source: Good (1952), Rational Decisions; meaning of ``torch.nn.functional.binary_cross_entropy``.
     """
-    return ((input, target, None, weight, sample_weight), (reduction, empty, label_smoothing, ignore_index))
+    return ((input, target, None, weight, sample_weight), (reduction, label_smoothing, ignore_index, empty))
 
 
-@loss(
-    _bce_with_logits,
-    differentiable=("input", "target"),
-    refused=_REFUSED,
+@elementwise(
+    "bce_with_logits",
+    Row("BCEWithLogitsLoss", {"input": REAL, "target": UNIT}, also=("sigmoid cross-entropy",), transcendental=True),
     names=("input", "target", "pos_weight", "weight", "sample_weight"),
+    shapes="same",
 )
 def binary_cross_entropy_with_logits(
     input: Any,
@@ -156,4 +111,4 @@ def binary_cross_entropy_with_logits(
 
     Source: meaning of ``torch.nn.functional.binary_cross_entropy_with_logits``.
     """
-    return ((input, target, pos_weight, weight, sample_weight), (reduction, empty, label_smoothing, ignore_index))
+    return ((input, target, pos_weight, weight, sample_weight), (reduction, label_smoothing, ignore_index, empty))

@@ -6,13 +6,10 @@ import math
 from typing import Any
 
 from fastloss import _errors, _softmax
+from fastloss._catalogue import POSITIVE, REAL, UNIT, Distribution, Indices, Row
 from fastloss._loss import Arguments, loss
 from fastloss._plan import Operands, Runnable
 
-_REFUSED = {
-    "weight": "multiply the unreduced loss yourself where the weights are learnt",
-    "sample_weight": "multiply the unreduced loss yourself where the weights are learnt",
-}
 _INT64 = 1 << 63
 
 
@@ -72,7 +69,7 @@ class SoftmaxProblem:
         return None
 
     def build(
-        self, backend: Any, operands: Operands, upstream: Any, flags: int, outs: tuple[Any, Any]
+        self, backend: Any, operands: Operands, upstream: Any, flags: int, outs: tuple[Any, ...]
     ) -> Runnable | None:
         return _softmax.build(
             self.name,
@@ -105,7 +102,19 @@ def _nll(ignore_index: int, reduction: str, axis: int | None, empty: str) -> Sof
     return SoftmaxProblem("nll_loss", ignore_index, reduction, 0.0, axis, 0.0, None, empty, True)
 
 
-@loss(_cross_entropy, differentiable=("input", "target"), refused=_REFUSED)
+@loss(
+    _cross_entropy,
+    Row(
+        "CrossEntropyLoss",
+        {"input": REAL, "target": Indices()},
+        {"label_smoothing": UNIT, "softcap": POSITIVE, "z_loss": REAL},
+        denominator="class weights",
+        also=("softmax cross-entropy", "log loss"),
+        transcendental=True,
+    ),
+    differentiable=("input", "target"),
+    default=("input",),
+)
 def cross_entropy(
     input: Any,
     target: Any,
@@ -178,7 +187,16 @@ def cross_entropy(
     )
 
 
-@loss(_nll, refused={**_REFUSED, "target": "the targets are class indices"})
+@loss(
+    _nll,
+    Row(
+        "NLLLoss",
+        {"input": Distribution(log=True), "target": Indices()},
+        denominator="class weights",
+        also=("negative log-likelihood",),
+    ),
+    refused={"target": "the targets are class indices"},
+)
 def nll_loss(
     input: Any,
     target: Any,

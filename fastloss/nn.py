@@ -18,31 +18,18 @@ import torch
 import fastloss
 from fastloss._loss import explained
 
-_CALL_ARGUMENTS = ("input", "target", "sample_weight")
 _BUFFERS = ("weight", "pos_weight")
 
 
 class _Loss(torch.nn.Module):
     """A loss whose options are set once. Weights are buffers, so they move and save with the model.
 
-    ``sample_weight`` belongs to the data, not to the module: it is given to the call.
+    The arrays of a step belong to the call, ``sample_weight`` among them.
     """
 
     function: Any
     _options: tuple[str, ...]
-
-    def __init_subclass__(cls, loss: str) -> None:
-        super().__init_subclass__()
-        cls.function = staticmethod(getattr(fastloss, loss))
-        parameters = inspect.signature(cls.function).parameters
-        own = [p for name, p in parameters.items() if name not in _CALL_ARGUMENTS]
-        cls.__signature__ = inspect.Signature(own)  # type: ignore[attr-defined]
-        cls._options = tuple(p.name for p in own if p.name not in _BUFFERS)
-        summary = (inspect.getdoc(cls.function) or "").partition("\n")[0]
-        cls.__doc__ = (
-            f"{summary}\n\nThe module of :func:`fastloss.{loss}`, which says what the parameters mean. Weights are "
-            "buffers; ``sample_weight`` may be given to the call."
-        )
+    _arguments: tuple[str, ...]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -62,33 +49,43 @@ class _Loss(torch.nn.Module):
                 setattr(self, name, value)
         # The checks of the call, made where the mistake is.
         problem = self.function.spec.problem
-        problem(*(getattr(self, name) for name in inspect.signature(problem).parameters))
+        problem(*(getattr(self, name) for name in self.function.spec.options))
 
     def extra_repr(self) -> str:
         defaults = self.__signature__.parameters  # type: ignore[attr-defined]
         changed = (name for name in self._options if getattr(self, name) != defaults[name].default)
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in changed)
 
-    def forward(self, input: torch.Tensor, target: torch.Tensor, sample_weight: torch.Tensor | None = None) -> Any:
+    def forward(self, *arrays: torch.Tensor, **others: torch.Tensor) -> Any:
+        if len(arrays) > len(self._arguments):
+            raise TypeError(f"{type(self).__name__}: {len(arrays)} arrays given, expected {', '.join(self._arguments)}")
+        given = {**dict(zip(self._arguments, arrays, strict=False)), **others}
         options = {name: getattr(self, name) for name in self._options}
-        return self.function(input, target, sample_weight=sample_weight, **self._buffers, **options)
+        return self.function(**given, **self._buffers, **options)
 
 
-class CrossEntropyLoss(_Loss, loss="cross_entropy"):
-    pass
+def _module(loss: str, function: Any) -> type[_Loss]:
+    """The class of a loss, made of its signature: what is no array of a step is set once."""
+    parameters = inspect.signature(function).parameters
+    arguments = tuple(name for name in parameters if name in function.spec.names and name not in _BUFFERS)
+    own = [p for name, p in parameters.items() if name not in arguments]
+    summary = (inspect.getdoc(function) or "").partition("\n")[0]
+    return type(
+        function.spec.row.module,
+        (_Loss,),
+        {
+            "function": staticmethod(function),
+            "__signature__": inspect.Signature(own),
+            "__module__": __name__,
+            "__doc__": (
+                f"{summary}\n\nThe module of :func:`fastloss.{loss}`, which says what the parameters mean. Weights are "
+                f"buffers. The call takes {', '.join(f'``{name}``' for name in arguments)}."
+            ),
+            "_options": tuple(p.name for p in own if p.name not in _BUFFERS),
+            "_arguments": arguments,
+        },
+    )
 
 
-class NLLLoss(_Loss, loss="nll_loss"):
-    pass
-
-
-class BCELoss(_Loss, loss="binary_cross_entropy"):
-    pass
-
-
-class BCEWithLogitsLoss(_Loss, loss="binary_cross_entropy_with_logits"):
-    pass
-
-
-class MSELoss(_Loss, loss="mse_loss"):
-    pass
+for _name, _function in fastloss.losses().items():
+    globals()[_function.spec.row.module] = _module(_name, _function)

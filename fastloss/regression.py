@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastloss._elementwise import ElementwiseProblem
-from fastloss._loss import Arguments, loss
+from fastloss._catalogue import REAL, Row
+from fastloss._elementwise import elementwise
+from fastloss._loss import Arguments
 
 
-def _mse(reduction: str, empty: str) -> ElementwiseProblem:
-    return ElementwiseProblem("mse_loss", "mse", reduction, empty, nanoseconds=0.3, weighted_mean=True)
-
-
-@loss(
-    _mse,
-    differentiable=("input", "target"),
-    refused={"weight": "scale the loss yourself where the weights are learnt", "sample_weight": "as weight"},
+@elementwise(
+    "mse",
+    Row(
+        "MSELoss",
+        {"input": REAL, "target": REAL},
+        denominator="weights",
+        also=("squared error", "L2 norm", "quadratic loss"),
+    ),
 )
 def mse_loss(
     input: Any,

@@ -1,15 +1,17 @@
 """The loops of every elementwise loss, once: a formula says what happens to one element.
 
-``FORMULA(x, t, p, a, b)`` returns (loss, d loss / d x, d loss / d t) for one element: input ``x``, target ``t``, a
-third operand ``p`` (1 where absent) and two parameters. A loop that uses only some of the three pays for only those,
-because LLVM drops the rest.
+``FORMULA(x, t, z, q)`` returns (loss, d loss / d x, d loss / d t, d loss / d z) for one element: input ``x``, target
+``t``, a third operand ``z`` (1 where absent) and the tuple ``q`` of the loss's parameters. A loop that uses only some
+of the four pays for only those, because LLVM drops the rest.
 
 Two layers, so that a new formula compiles nothing but its own loops:
 
 - ``elementwise`` walks a block in tiles that stay in the first-level cache and finds where each operand's tile is: in
   place if contiguous, gathered into a buffer if strided or broadcast, a tile of ones if absent. It knows bytes only
   and is compiled once for all losses, dtypes and layouts.
-- ``loops`` runs over one tile; compiled for each formula and dtype.
+- ``loops`` and ``slopes`` run over one tile; compiled for each formula and dtype, without weights (``PLAIN``) or with.
+  Their choices are ``select``, never ``a if c else b``: LLVM turns such a branch into loads under a mask, which made a
+  loop over memory twice as slow.
 """
 
 from fastloss.kernels.build_cpu import Template
@@ -20,8 +22,8 @@ from fastloss.kernels.launch_cpu import (
     FLAGS,
     GRAD,
     GRAD_INPUT,
-    GRAD_OF_TARGET,
     GRAD_TARGET,
+    GRAD_THIRD,
     INPUT,
     LOSSES,
     PARAMETERS,
@@ -48,22 +50,24 @@ from fastloss.kernels.memory_cpu import (
 
 # The operands come first among the addresses. In the arguments of ``loops`` the same slots hold those of this tile.
 OPERANDS = UPSTREAM - ADDRESSES + 1
-# Parameters of a launch. LOOPS and COUNTS are C functions made from the templates below; LAYOUT is the address of:
-# ndim, shape, and for each operand its kind and strides, in elements; ONES that of a tile of ones.
+# Parameters of a launch. LOOPS, SLOPES (of three operands) and COUNTS are C functions made from the templates below;
+# LAYOUT is the address of: ndim, shape, and for each operand its kind and strides, in elements; ONES that of a tile of
+# ones. Four numbers for the formula. CHECKED says which operands have a domain, bounded by LOWEST and HIGHEST.
 (
     LOOPS,
+    SLOPES,
     COUNTS,
     LAYOUT,
     BYTES,
     ONES,
-    PARAMETER_A,
-    PARAMETER_B,
+    Q,
     IGNORED,
     COUNT_WEIGHTS,
-    HAS_DOMAIN,
+    CHECKED,
     LOWEST,
     HIGHEST,
-) = range(PARAMETERS, PARAMETERS + 12)
+) = (PARAMETERS + offset for offset in (0, 1, 4, 5, 6, 7, 8, 12, 13, 14, 15, 18))
+CHECK_NAN = 8  # shifted as the bits of CHECKED: NaN is outside the domain too
 MAX_DIMS = 16
 LAYOUT_SLOTS = 1 + MAX_DIMS + OPERANDS * (1 + MAX_DIMS)
 ABSENT, CONTIGUOUS, STRIDED, ONE_FOR_ALL = range(4)
@@ -73,63 +77,93 @@ TILE_BYTES = 8 * TILE
 BUFFERS_BYTES = (OPERANDS + 1) * TILE_BYTES  # one for each operand, and for losses that are only summed
 
 # Modes of ``loops``.
-SUM, LOSS, SUM_AND_GRAD, GRAD_ALONE, GRAD_OF_TARGET_ALONE = range(5)
+SUM, LOSS, SUM_AND_GRAD = range(3)
 ARGUMENT_BYTES = 8 * SLOTS
+
+
+@Template
+def _parameters(arguments):
+    return (
+        real(load_double(arguments, Q)),
+        real(load_double(arguments, Q + 1)),
+        real(load_double(arguments, Q + 2)),
+        real(load_double(arguments, Q + 3)),
+    )
 
 
 @Template
 def loops(mode, low, high, arguments, partial):
     x = load_int(arguments, INPUT)
     t = load_int(arguments, TARGET)
-    p = load_int(arguments, THIRD)
+    z = load_int(arguments, THIRD)
     w = load_int(arguments, WEIGHT)
     s = load_int(arguments, SAMPLE_WEIGHT)
     u = load_int(arguments, UPSTREAM)
     losses = load_int(arguments, LOSSES)
     grad = load_int(arguments, GRAD_INPUT)
-    a = real(load_double(arguments, PARAMETER_A))
-    b = real(load_double(arguments, PARAMETER_B))
+    q = _parameters(arguments)
     ignored = real(load_double(arguments, IGNORED))  # NaN where nothing is ignored: it equals no target
     scale = real(load_double(arguments, SCALE))
-    zero = real(0.0)
+    zero, one = real(0.0), real(1.0)
     total = zero
     # A weight of 0 gives 0, whatever it stands before.
     if mode == SUM:
         for i in range(high):
             ti = load(t, i)
-            wi = load(w, i) * load(s, i)
-            loss = FORMULA(load(x, i), ti, load(p, i), a, b)[0]
-            store_tile(losses, i, zero if (ti == ignored) | (wi == zero) else loss * wi)
+            loss = FORMULA(load(x, i), ti, load(z, i) if HAS_THIRD else one, q)[0]
+            if not PLAIN:
+                wi = load(w, i) * load(s, i)
+                loss = select((ti == ignored) | (wi == zero), zero, loss * wi)
+            store_tile(losses, i, loss)
     elif mode == LOSS:
         for i in range(high):
             ti = load(t, i)
-            wi = load(w, i) * load(s, i)
-            loss = FORMULA(load(x, i), ti, load(p, i), a, b)[0]
-            store(losses, i, zero if (ti == ignored) | (wi == zero) else loss * wi)
-    elif mode == SUM_AND_GRAD:
-        for i in range(high):
-            ti = load(t, i)
-            wi = load(w, i) * load(s, i)
-            loss, dx, _ = FORMULA(load(x, i), ti, load(p, i), a, b)
-            none = (ti == ignored) | (wi == zero)
-            store_tile(losses, i, zero if none else loss * wi)
-            store(grad, i, zero if none else dx * wi * (scale * load(u, i)))
-    elif mode == GRAD_ALONE:
-        for i in range(high):
-            ti = load(t, i)
-            wi = load(w, i) * load(s, i)
-            dx = FORMULA(load(x, i), ti, load(p, i), a, b)[1]
-            store(grad, i, zero if (ti == ignored) | (wi == zero) else dx * wi * (scale * load(u, i)))
+            loss = FORMULA(load(x, i), ti, load(z, i) if HAS_THIRD else one, q)[0]
+            if not PLAIN:
+                wi = load(w, i) * load(s, i)
+                loss = select((ti == ignored) | (wi == zero), zero, loss * wi)
+            store(losses, i, loss)
     else:
         for i in range(high):
             ti = load(t, i)
-            wi = load(w, i) * load(s, i)
-            dt = FORMULA(load(x, i), ti, load(p, i), a, b)[2]
-            store(grad, i, zero if (ti == ignored) | (wi == zero) else dt * wi * (scale * load(u, i)))
-    if mode == SUM or mode == SUM_AND_GRAD:
+            result = FORMULA(load(x, i), ti, load(z, i) if HAS_THIRD else one, q)
+            if PLAIN:
+                store_tile(losses, i, result[0])
+                store(grad, i, result[1] * scale)
+            else:
+                wi = load(w, i) * load(s, i)
+                none = (ti == ignored) | (wi == zero)
+                store_tile(losses, i, select(none, zero, result[0] * wi))
+                store(grad, i, select(none, zero, result[1] * wi * (scale * load(u, i))))
+    if mode != LOSS:
         for i in range(high):
             total = accumulate(total, load_tile(losses, i))
     store_double(partial, 0, total)
+
+
+@Template
+def slopes(phase, low, high, arguments, partial):
+    """One gradient alone: that of operand ``WRT``."""
+    x = load_int(arguments, INPUT)
+    t = load_int(arguments, TARGET)
+    z = load_int(arguments, THIRD)
+    w = load_int(arguments, WEIGHT)
+    s = load_int(arguments, SAMPLE_WEIGHT)
+    u = load_int(arguments, UPSTREAM)
+    grad = load_int(arguments, GRAD_INPUT + WRT)
+    q = _parameters(arguments)
+    ignored = real(load_double(arguments, IGNORED))
+    scale = real(load_double(arguments, SCALE))
+    zero, one = real(0.0), real(1.0)
+    for i in range(high):
+        ti = load(t, i)
+        slope = FORMULA(load(x, i), ti, load(z, i) if HAS_THIRD else one, q)[1 + WRT]
+        if PLAIN:
+            slope *= scale
+        else:
+            wi = load(w, i) * load(s, i)
+            slope = select((ti == ignored) | (wi == zero), zero, slope * wi * (scale * load(u, i)))
+        store(grad, i, slope)
 
 
 # Modes of ``counts``.
@@ -155,21 +189,29 @@ def counts(mode, low, high, arguments, partial):
     elif mode == SCALE_BY_UPSTREAM:
         store_double(arguments, SCALE, load_double(arguments, SCALE) * load(load_int(arguments, UPSTREAM), 0))
     else:
-        # Input and target within the domain, but where the target is ignored; NaN is outside.
-        x = load_int(arguments, INPUT)
-        lowest = real(load_double(arguments, LOWEST))
-        highest = real(load_double(arguments, HIGHEST))
-        for i in range(high):
-            xi, ti = load(x, i), load(t, i)
-            inside = (xi >= lowest) & (xi <= highest) & (ti >= lowest) & (ti <= highest)
-            total = accumulate(total, zero if inside | (ti == ignored) else one)
+        # Operands within their domain, but where the target is ignored.
+        checked = load_int(arguments, CHECKED)
+        for operand in range(3):
+            if checked & (1 << operand):
+                x = load_int(arguments, INPUT + operand)
+                lowest = real(load_double(arguments, LOWEST + operand))
+                highest = real(load_double(arguments, HIGHEST + operand))
+                nan_too = checked & (CHECK_NAN << operand) != 0
+                for i in range(high):
+                    xi = load(x, i)
+                    outside = (xi < lowest) | (xi > highest) | (nan_too & (xi != xi))
+                    total = accumulate(total, select(outside & (load(t, i) != ignored), one, zero))
         first = -1
         if total != zero:  # rare: look again for the first
             for i in range(high):
-                xi, ti = load(x, i), load(t, i)
-                inside = (xi >= lowest) & (xi <= highest) & (ti >= lowest) & (ti <= highest)
-                if first < 0 and not (inside | (ti == ignored)):
-                    first = i
+                for operand in range(3):
+                    xi = load(load_int(arguments, INPUT + operand), i)
+                    lowest = real(load_double(arguments, LOWEST + operand))
+                    highest = real(load_double(arguments, HIGHEST + operand))
+                    nan_too = checked & (CHECK_NAN << operand) != 0
+                    outside = (xi < lowest) | (xi > highest) | (nan_too & (xi != xi))
+                    if first < 0 and checked & (1 << operand) and outside and load(t, i) != ignored:
+                        first = i
         store_int(partial, 2, first)
     store_double(partial, 0, total)
 
@@ -231,7 +273,7 @@ def elementwise(phase, low, high, arguments, partial):
     if load_int(layout, 1 + MAX_DIMS + (UPSTREAM - ADDRESSES) * (1 + MAX_DIMS)) == ONE_FOR_ALL:
         call_kernel(counts_function, SCALE_BY_UPSTREAM, 0, 1, tile, partial)
 
-    check = load_int(arguments, HAS_DOMAIN) != 0 and flags & VALUE
+    check = load_int(arguments, CHECKED) != 0 and flags & VALUE
     total = 0.0
     counted = 0.0
     bad = -1
@@ -249,16 +291,18 @@ def elementwise(phase, low, high, arguments, partial):
             if load_int(partial, 2) >= 0:
                 bad = start + load_int(partial, 2)
         store_int(tile, LOSSES, losses + start * size if losses != 0 else buffers + OPERANDS * TILE_BYTES)
-        store_int(tile, GRAD_INPUT, load_int(arguments, GRAD_INPUT) + start * size)
+        for wrt in range(3):
+            store_int(tile, GRAD_INPUT + wrt, load_int(arguments, GRAD_INPUT + wrt) + start * size)
         if flags & VALUE:
             mode = LOSS if losses != 0 else SUM_AND_GRAD if flags & GRAD else SUM
             call_kernel(loops_function, mode, 0, n, tile, partial)
             total += load_double(partial, 0)
         if flags & GRAD and (losses != 0 or not flags & VALUE):
-            call_kernel(loops_function, GRAD_ALONE, 0, n, tile, partial)
+            call_kernel(load_int(arguments, SLOPES), 0, 0, n, tile, partial)
         if flags & GRAD_TARGET:
-            store_int(tile, GRAD_INPUT, load_int(arguments, GRAD_OF_TARGET) + start * size)
-            call_kernel(loops_function, GRAD_OF_TARGET_ALONE, 0, n, tile, partial)
+            call_kernel(load_int(arguments, SLOPES + 1), 0, 0, n, tile, partial)
+        if flags & GRAD_THIRD:
+            call_kernel(load_int(arguments, SLOPES + 2), 0, 0, n, tile, partial)
     store_double(partial, 0, total)
     store_double(partial, 1, counted)
     store_int(partial, 2, bad)

@@ -50,12 +50,13 @@ ADDRESSES = 6
     LOSSES,
     GRAD_INPUT,
     GRAD_OF_TARGET,
+    GRAD_OF_THIRD,
     STATISTICS,
-) = range(ADDRESSES, ADDRESSES + 10)
-#: The address of the byte offsets (lowest, past the highest) that each of the ten arrays spans, where a caller's own
+) = range(ADDRESSES, ADDRESSES + 11)
+#: The address of the byte offsets (lowest, past the highest) that each of these arrays spans, where a caller's own
 #: output must be kept off the inputs; else 0.
-EXTENTS = 16
-PARAMETERS = 17  # from here on, whatever else the kernel wants
+EXTENTS = 17
+PARAMETERS = 18  # from here on, whatever else the kernel wants
 SLOTS = 48
 ARGUMENT_BYTES, PARTIAL_BYTES = 8 * SLOTS, 24
 
@@ -63,6 +64,8 @@ ARGUMENT_BYTES, PARTIAL_BYTES = 8 * SLOTS, 24
 VALUE = 1  # add up the losses (and write them one by one, where the address of the losses is given)
 GRAD = 2  # write the gradient of the first argument
 GRAD_TARGET = 4  # write the gradient of the second
+GRAD_THIRD = 512  # write the gradient of the third
+GRADIENTS = GRAD | GRAD_TARGET | GRAD_THIRD
 STATS = 8  # keep what the backward pass needs; without VALUE: read it instead of computing it
 MEAN = 16  # divide by the denominator
 FIND_DENOMINATOR = 32  # the denominator depends on data: find it
@@ -223,14 +226,14 @@ def _run_phase(phase, arguments, pool, threads):
 
 @driver
 def _outputs_overlap(arguments, extents):
-    # Whether a gradient spans bytes that an operand, or the other gradient, spans too.
-    for output in range(GRAD_INPUT, GRAD_OF_TARGET + 1):
+    # Whether a gradient spans bytes that an operand, or another gradient, spans too.
+    for output in range(GRAD_INPUT, GRAD_OF_THIRD + 1):
         start = load_int(arguments, output)
         if start == 0:
             continue
         low = start + load_int(extents, 2 * (output - ADDRESSES))
         high = start + load_int(extents, 2 * (output - ADDRESSES) + 1)
-        for other in range(ADDRESSES, ADDRESSES + 10):
+        for other in range(ADDRESSES, EXTENTS):
             address = load_int(arguments, other)
             if address == 0 or other == output:
                 continue
@@ -241,7 +244,7 @@ def _outputs_overlap(arguments, extents):
     return False
 
 
-def _launch(plan, pool, threads, scale, a0, a1, a2, a3, a4, a5, a6, a7, a8, a9):
+def _launch(plan, pool, threads, scale, a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10):
     """Run a plan with this call's addresses; ``scale`` multiplies the gradient.
 
     Returns the value (reduced as the plan says), the denominator of the mean, and -1, or the first item with an
@@ -260,9 +263,10 @@ def _launch(plan, pool, threads, scale, a0, a1, a2, a3, a4, a5, a6, a7, a8, a9):
     store_int(arguments, ADDRESSES + 7, a7)
     store_int(arguments, ADDRESSES + 8, a8)
     store_int(arguments, ADDRESSES + 9, a9)
+    store_int(arguments, ADDRESSES + 10, a10)
     flags = load_int(plan, FLAGS)
     if flags & OBJECTS:
-        for slot in range(ADDRESSES, ADDRESSES + 10):
+        for slot in range(ADDRESSES, EXTENTS):
             address = load_int(arguments, slot)
             if address != 0:
                 store_int(arguments, slot, load_int(address + NDARRAY_DATA, 0))
@@ -271,7 +275,7 @@ def _launch(plan, pool, threads, scale, a0, a1, a2, a3, a4, a5, a6, a7, a8, a9):
         return 0.0, 0.0, OVERLAP
     denominator = load_double(arguments, DENOMINATOR)
     bad = -1
-    if flags & FIND_DENOMINATOR and flags & MEAN and flags & (GRAD | GRAD_TARGET) and flags & VALUE:
+    if flags & FIND_DENOMINATOR and flags & MEAN and flags & GRADIENTS and flags & VALUE:
         _, denominator, bad = _run_phase(COUNTING, arguments, pool, threads)
         if bad != -1:
             return 0.0, denominator, bad
@@ -309,4 +313,6 @@ def compile_shared():
 
 
 def _compile_launch(function):
-    compile_driver(function, types.int64, types.int64, types.int64, types.float64, *[types.int64] * 10)
+    compile_driver(
+        function, types.int64, types.int64, types.int64, types.float64, *[types.int64] * (EXTENTS - ADDRESSES)
+    )

@@ -503,6 +503,7 @@ def _functions(width):
         "log_sigmoid": log_sigmoid,
         "tanh": tanh,
         "fma": fma,
+        "select": select,
         "fabs": fabs,
         "copysign": copysign,
         "sqrt": _llvm("sqrt", 1, width),

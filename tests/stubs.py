@@ -13,10 +13,6 @@ ROOT = pathlib.Path(__file__).parent.parent / "fastloss"
 HEADER = '"""Made by tests/stubs.py from the signatures; do not edit."""\n\n'
 
 
-def losses():
-    return {name: getattr(fastloss, name) for name in fastloss.__all__ if hasattr(getattr(fastloss, name), "spec")}
-
-
 def signature_text(function, result, first=()):
     parts, keyword_only = list(first), False
     for parameter in inspect.signature(function).parameters.values():
@@ -35,7 +31,7 @@ def class_name(name):
 
 def package_stub():
     lines = [HEADER, "from typing import Any\n\nfrom . import nn as nn\n\n__version__: str\n"]
-    for name, function in losses().items():
+    for name, function in fastloss.losses().items():
         lines.append(
             f"\nclass {class_name(name)}:\n"
             f"    def __call__{signature_text(function, 'Any', ['self'])}\n"
@@ -44,7 +40,8 @@ def package_stub():
             f"\n{name}: {class_name(name)}\n"
         )
     lines.append(
-        "\ndef get_num_threads() -> int: ...\ndef info() -> dict[str, Any]: ...\n"
+        "\ndef find(text: str) -> list[str]: ...\ndef get_num_threads() -> int: ...\n"
+        "def info() -> dict[str, Any]: ...\ndef losses() -> dict[str, Any]: ...\n"
         "def release_memory() -> None: ...\ndef set_num_threads(n: int) -> None: ...\n"
     )
     return "".join(lines)
@@ -54,7 +51,12 @@ def nn_stub():
     lines = [HEADER, "from typing import Any\n\nimport torch\n"]
     for name, module in vars(fastloss.nn).items():
         if inspect.isclass(module) and issubclass(module, torch_module()) and not name.startswith("_"):
-            call = "(self, input: torch.Tensor, target: torch.Tensor, sample_weight: torch.Tensor | None = None)"
+            parameters = inspect.signature(module.function).parameters
+            arrays = [
+                f"{name}: torch.Tensor{' | None = None' if parameters[name].default is None else ''}"
+                for name in module._arguments
+            ]
+            call = f"(self, {', '.join(arrays)})"
             lines.append(
                 f"\nclass {name}(torch.nn.Module):\n"
                 f"    def __init__{signature_text(module, 'None', ['self'])}\n"
