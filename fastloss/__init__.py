@@ -10,25 +10,13 @@ from fastloss._buffers import release_memory
 from fastloss._catalogue import find, losses
 from fastloss._info import info
 from fastloss._threads import get_num_threads, set_num_threads
-from fastloss.binary import binary_cross_entropy, binary_cross_entropy_with_logits
-from fastloss.classification import cross_entropy, nll_loss
-from fastloss.regression import mse_loss
+from fastloss.binary import *
+from fastloss.classification import *
+from fastloss.regression import *
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "cross_entropy",
-    "find",
-    "get_num_threads",
-    "info",
-    "losses",
-    "mse_loss",
-    "nll_loss",
-    "release_memory",
-    "set_num_threads",
-]
+__all__ = ["find", "get_num_threads", "info", "losses", "release_memory", "set_num_threads", *losses()]
 
 
 def __getattr__(name: str) -> object:

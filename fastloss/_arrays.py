@@ -78,6 +78,11 @@ class NumPyBackend:
     def cast(self, array: Any, dtype: str) -> Any:
         return array if self.dtype_name(array) == dtype else array.astype(self.dtype(dtype))
 
+    def number(self, value: float, like: Any) -> Any:
+        """A 0-d array of the floating dtype of ``like``."""
+        like = np.asarray(like)
+        return np.asarray(value, like.dtype if self.is_floating(like) else np.float64)
+
     def labels(self, array: Any, loss: str) -> Any:
         """Class indices as contiguous int64."""
         if array.dtype == np.uint64 and array.size and array.max() > np.uint64(np.iinfo(np.int64).max):
@@ -152,7 +157,7 @@ def common_backend(loss: str, arrays: dict[str, Any]) -> Any:
     """The one backend of all arrays that are given; TypeError for a mixture."""
     backend, first = None, ""
     for name, array in arrays.items():
-        if array is None:
+        if array is None or (backend is not None and type(array) in (int, float)):
             continue
         own = backend_of(array)
         if backend is None:

@@ -355,6 +355,9 @@ class Loss:
         for name, array in zip(self.names, arrays, strict=True):
             if array is None and name in self.required:
                 raise TypeError(f"{self.name}: {name} is None, expected an array")
+        third = arrays[2]
+        if type(third) in (int, float):  # a number in place of an array: of the input's dtype, whatever that is
+            arrays = (*arrays[:2], backend.number(third, arrays[0]), *arrays[3:])
         return tuple(  # type: ignore[return-value]
             None if array is None else backend.convert(array, self.name, name)
             for name, array in zip(self.names, arrays, strict=True)

@@ -72,6 +72,9 @@ class TorchBackend:
     def contiguous(self, array: Any) -> Any:
         return array.contiguous()
 
+    def number(self, value: float, like: Any) -> Any:
+        return torch.tensor(value, dtype=like.dtype if self.is_floating(like) else torch.float64)
+
     def labels(self, array: Any, loss: str) -> Any:
         if array.dtype is torch.uint64 and array.numel() and int(array.view(torch.int64).min()) < 0:
             raise IndexError(f"{loss}: target holds a number past 2**63, which is no class")

@@ -8,6 +8,8 @@ from fastloss._catalogue import REAL, UNIT, Row
 from fastloss._elementwise import elementwise
 from fastloss._loss import Arguments
 
+__all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits"]
+
 
 @elementwise(
     "bce",

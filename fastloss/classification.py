@@ -10,6 +10,8 @@ from fastloss._catalogue import POSITIVE, REAL, UNIT, Distribution, Indices, Row
 from fastloss._loss import Arguments, loss
 from fastloss._plan import Operands, Runnable
 
+__all__ = ["cross_entropy", "nll_loss"]
+
 _INT64 = 1 << 63
 
 

@@ -8,6 +8,8 @@ from fastloss._catalogue import REAL, Row
 from fastloss._elementwise import elementwise
 from fastloss._loss import Arguments
 
+__all__ = ["mse_loss"]
+
 
 @elementwise(
     "mse",

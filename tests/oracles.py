@@ -30,6 +30,8 @@ class Result:
     grad_input_magnitude: np.ndarray
     grad_target_magnitude: np.ndarray | None
     denominator: float
+    grad_third: np.ndarray | None = None
+    grad_third_magnitude: np.ndarray | None = None
 
 
 def wide(array):
