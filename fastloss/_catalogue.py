@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from fastloss import _errors
 
 
@@ -40,6 +42,14 @@ class Interval:
             raise ValueError(_errors.wrong(loss, argument, repr(value), f"a number in {self}"))
         return number
 
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], axis: int) -> Any:
+        """Numbers from its inside, of the size that training sees."""
+        if math.isfinite(self.low) and math.isfinite(self.high):
+            return self.low + (self.high - self.low) * (0.02 + 0.96 * rng.random(shape))
+        if math.isfinite(self.low):
+            return self.low + np.exp(rng.standard_normal(shape))
+        return 2.0 * rng.standard_normal(shape)
+
 
 @dataclass(frozen=True)
 class Values:
@@ -55,6 +65,10 @@ class Values:
             raise ValueError(_errors.wrong(loss, argument, repr(value), f"one of {', '.join(map(repr, self.values))}"))
         return value
 
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], axis: int) -> Any:
+        """Any of them, in any order."""
+        return np.array(self.values, np.float64)[rng.integers(0, len(self.values), shape)]
+
 
 @dataclass(frozen=True)
 class Indices:
@@ -62,6 +76,10 @@ class Indices:
 
     def __str__(self) -> str:
         return "class indices"
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], axis: int) -> Any:
+        """One index a position; ``shape`` is that of the scores."""
+        return rng.integers(0, shape[axis], shape[:axis] + shape[axis + 1 :])
 
 
 @dataclass(frozen=True)
@@ -72,6 +90,12 @@ class Distribution:
 
     def __str__(self) -> str:
         return "log-probabilities" if self.log else "probabilities"
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], axis: int) -> Any:
+        """The softmax of normal numbers."""
+        p = np.exp(rng.standard_normal(shape))
+        p /= p.sum(axis, keepdims=True)
+        return np.log(p) if self.log else p
 
 
 REAL = Interval()
@@ -102,6 +126,20 @@ class Row:
     also: tuple[str, ...] = ()
     #: Whether an element costs an exponential, a logarithm or a power.
     transcendental: bool = False
+    #: Arrays with one number for each row of the others.
+    per_row: tuple[str, ...] = ()
+
+    def example(self, seed: int, shape: tuple[int, ...], dtype: Any, axis: int = 1) -> dict[str, Any]:
+        """Arrays of a call, by name; classes lie along ``axis``."""
+        rng = np.random.default_rng(seed)
+        arrays = {}
+        for name, domain in self.domain.items():
+            if name in self.per_row:
+                array = domain.draw(rng, shape[:axis] + shape[axis + 1 :], 0)
+            else:
+                array = domain.draw(rng, shape, axis)
+            arrays[name] = array if array.dtype.kind == "i" else array.astype(dtype)
+        return arrays
 
 
 def losses() -> dict[str, Any]:

@@ -19,6 +19,8 @@ backward pass writes the gradient in one pass over the logits, with the same bit
 Positions are numbered as in the target: p = outer * INNER + inner.
 """
 
+import numpy as np
+
 from fastloss.kernels.build_cpu import Template, rounded
 from fastloss.kernels.launch_cpu import (
     COUNTING,
@@ -38,6 +40,7 @@ from fastloss.kernels.launch_cpu import (
 from fastloss.kernels.memory_cpu import (
     load_double,
     load_int,
+    stack_buffer,
     store_double,
     store_int,
 )
@@ -99,6 +102,11 @@ def _label_gradient(d, others, mass, slope, label_mass, smoothing, weight_sum):
     return gradient + (smoothing * (weight_sum - label_mass) + (slope - mass)) if FULL else gradient
 
 
+#: Positions whose numbers are loaded together.
+GROUP = 64
+GROUP_BYTES = 8 * GROUP
+
+
 @Template
 def nll(phase, low, high, arguments, partial):
     """Minus the log-probability of the label times its class weight; the gradient is 0 but for the label."""
@@ -116,54 +124,81 @@ def nll(phase, low, high, arguments, partial):
     grad_class_stride = load_int(arguments, GRAD_CLASS_STRIDE)
     scale = real(load_double(arguments, SCALE))
     zero, one = real(0.0), real(1.0)
+    outer_stride = load_int(arguments, OUTER_STRIDE)
+    inner_stride = load_int(arguments, INNER_STRIDE)
+    class_stride = load_int(arguments, CLASS_STRIDE)
+    labels = stack_buffer(GROUP_BYTES)
+    places = stack_buffer(GROUP_BYTES)
+    found = stack_buffer(GROUP_BYTES)
     total = 0.0
     counted = 0.0
     bad = -1
-    for position in range(low, high):
-        outer_index = position // inner
-        inner_index = position - outer_index * inner
-        g = grads + ITEMSIZE * (
-            outer_index * load_int(arguments, GRAD_OUTER_STRIDE) + inner_index * load_int(arguments, GRAD_INNER_STRIDE)
-        )
-        if phase != COUNTING and flags & GRAD:
-            if grad_class_stride == 1:
-                for c in range(classes):
-                    store(g, c, zero)
-            else:
-                for c in range(classes):
-                    store(g, c * grad_class_stride, zero)
-        label = load_index(target, position)
-        if label == ignore_index:
-            if phase != COUNTING and flags & VALUE and losses != 0:
-                store_real(losses, position, zero)
-            continue
-        if label < 0 or label >= classes:
-            bad = position
+    for start in range(low, high, GROUP):
+        n = min(GROUP, high - start)
+        # Each position reads one number in a cache line of its own: the addresses of many first, then all the loads, so
+        # that the memory works on them side by side. One after the other took 3 times as long.
+        wrong = 0
+        for i in range(n):
+            label = load_index(target, start + i)
+            outside = (label < 0) | (label >= classes)
+            wrong += np.int64(outside & (label != ignore_index))
+            store_wide_index(labels, i, label)
+            store_wide_index(places, i, (0 if outside else label) * class_stride)
+        if wrong > 0:
+            for i in range(n):
+                label = load_wide_index(labels, i)
+                if bad < 0 and label != ignore_index and (label < 0 or label >= classes):
+                    bad = start + i
             break
-        weight = one
-        if class_weight != 0:
-            weight = load_real(class_weight, label)
-        if sample_weight != 0:
-            weight *= load_real(sample_weight, position)
-        counted += weight
-        if phase == COUNTING:
-            continue
-        if flags & VALUE:
-            x = load(
-                log_probabilities,
-                outer_index * load_int(arguments, OUTER_STRIDE)
-                + inner_index * load_int(arguments, INNER_STRIDE)
-                + label * load_int(arguments, CLASS_STRIDE),
-            )
-            loss = zero if weight == zero else -x * weight
-            total += loss
-            if losses != 0:
-                store_real(losses, position, loss)
-        if flags & GRAD:
-            s = scale * weight
-            if upstream != 0:
-                s *= load_real(upstream, position * load_int(arguments, UPSTREAM_STRIDE))
-            store(g, label * grad_class_stride, -s)
+        if inner == 1:
+            for i in range(n):
+                store_wide_index(places, i, load_wide_index(places, i) + (start + i) * outer_stride)
+        else:
+            for i in range(n):
+                outer_index = (start + i) // inner
+                inner_index = start + i - outer_index * inner
+                offset = outer_index * outer_stride + inner_index * inner_stride
+                store_wide_index(places, i, load_wide_index(places, i) + offset)
+        if phase != COUNTING and flags & VALUE:
+            for i in range(n):
+                store_tile(found, i, load(log_probabilities, load_wide_index(places, i)))
+        for i in range(n):
+            position = start + i
+            label = load_wide_index(labels, i)
+            weight = one
+            if label == ignore_index:
+                weight = zero
+            else:
+                if class_weight != 0:
+                    weight = load_real(class_weight, label)
+                if sample_weight != 0:
+                    weight *= load_real(sample_weight, position)
+                counted += weight
+            if phase == COUNTING:
+                continue
+            if flags & VALUE:
+                loss = select(weight == zero, zero, -load_tile(found, i) * weight)
+                total += loss
+                if losses != 0:
+                    store_real(losses, position, loss)
+            if flags & GRAD:
+                outer_index = position // inner
+                inner_index = position - outer_index * inner
+                g = grads + ITEMSIZE * (
+                    outer_index * load_int(arguments, GRAD_OUTER_STRIDE)
+                    + inner_index * load_int(arguments, GRAD_INNER_STRIDE)
+                )
+                if grad_class_stride == 1:
+                    for c in range(classes):
+                        store(g, c, zero)
+                else:
+                    for c in range(classes):
+                        store(g, c * grad_class_stride, zero)
+                if label != ignore_index:
+                    slope = scale * weight
+                    if upstream != 0:
+                        slope *= load_real(upstream, position * load_int(arguments, UPSTREAM_STRIDE))
+                    store(g, label * grad_class_stride, -slope)
     store_double(partial, 0, total)
     store_double(partial, 1, counted)
     store_int(partial, 2, bad)
