@@ -239,21 +239,32 @@ class _LossFunction(torch.autograd.Function):
 
 
 class _EagerGradient(_LossFunction):
-    """For small inputs: forward computes value and gradient in one launch, backward multiplies."""
+    """For small inputs: forward computes value and gradient in one launch, backward multiplies.
+
+    An upstream gradient of 1, that of ``loss.backward()``, takes the gradient as it is, and away: autograd copies what
+    somebody else still holds. A second backward pass then computes it again.
+    """
 
     @staticmethod
     def forward(ctx: Any, spec: Loss, found: Prepared, *arrays: Any) -> Any:
         value, (grad,) = found.value_and_grads(arrays, (None,), None)  # type: ignore[arg-type]
-        ctx.details = spec.name, grad
-        ctx.save_for_backward(arrays[0])
+        ctx.details = found, grad
+        ctx.save_for_backward(*arrays)
         return value
 
     @staticmethod
     def backward(ctx: Any, upstream: Any) -> tuple[Any, ...]:
-        name, grad = ctx.details
+        found, grad = ctx.details
+        if grad is None:
+            with torch.no_grad():
+                grad = found.value_and_grads(ctx.saved_tensors, (None,), None)[1][0]
         if torch.is_grad_enabled():
-            return None, None, _Once.apply(name, grad * upstream.detach(), *ctx.saved_tensors, upstream), *[None] * 4
-        return None, None, grad * upstream, None, None, None, None
+            grad = _Once.apply(found.name, grad * upstream.detach(), *ctx.saved_tensors[:DIFFERENTIABLE], upstream)
+        elif upstream.item() == 1.0:
+            ctx.details = found, None
+        else:
+            grad = grad * upstream
+        return None, None, grad, None, None, None, None
 
 
 class _LateGradient(_LossFunction):

@@ -606,3 +606,18 @@ def test_training_follows_pytorch():
         curves.append(curve)
     assert curves[0][-1] < 0.9 * curves[0][0]
     np.testing.assert_allclose(curves[1], curves[0], rtol=1e-5)
+
+
+def test_a_small_gradient_taken_away_is_computed_again():
+    """With an upstream gradient of 1 the gradient of the forward pass is given away; a second pass needs it too."""
+    x, y = torch.randn(5, 7, requires_grad=True), torch.tensor([0, 1, 2, 3, 4])
+    loss = fl.cross_entropy(x, y)
+    (first,) = torch.autograd.grad(loss, x, retain_graph=True)
+    kept = first.clone()
+    first.zero_()  # it is the caller's
+    (second,) = torch.autograd.grad(loss, x, retain_graph=True)
+    assert torch.equal(second, kept)
+    loss.backward()
+    loss_again = fl.cross_entropy(x, y)
+    loss_again.backward()
+    assert torch.equal(x.grad, kept * 2)
