@@ -1,4 +1,4 @@
-"""A copy of the case's input with all cores: the speed that memory allows."""
+"""A copy of the case's first input with all cores: the speed that memory allows."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ def copies(arena: Arena) -> list[Variant]:
     """Two ways to copy, of which the faster counts: neither is the better one for all sizes and machines."""
     import fastloss as fl
 
-    sources = [x.reshape(-1).view(np.uint8) for x in arena.inputs]
-    sinks = [out.reshape(-1).view(np.uint8) for out in arena.outs]
+    sources = [arrays[0].reshape(-1).view(np.uint8) for arrays in arena.arguments]
+    sinks = [sink.reshape(-1).view(np.uint8) for sink in arena.sinks]
     parts = fl.get_num_threads()
     bounds = [sources[0].size * part // parts for part in range(parts + 1)]
     pool = concurrent.futures.ThreadPoolExecutor(parts)
-    from_tensors, to_tensors = arena.tensors, [as_tensor(out) for out in arena.outs]
+    from_tensors = [tensors[0] for tensors in arena.tensors]
+    to_tensors = [as_tensor(sink) for sink in arena.sinks]
 
     def piece(i: int, part: int) -> None:
         low, high = bounds[part], bounds[part + 1]

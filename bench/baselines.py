@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from arena import Arena
+from arena import Arena, Problem
 from cases import Case
+from compositions import reference
 from variants import Variant, through_torch, value_only
 
 
@@ -26,9 +27,7 @@ def peers(arena: Arena, mode: str, compiled: bool = True) -> list[Variant]:
 
 
 def eager(arena: Arena, mode: str) -> Variant:
-    import torch.nn.functional
-
-    return _torch("eager", getattr(torch.nn.functional, arena.case.loss), arena, mode)
+    return _torch("eager", reference(arena.case), arena, mode)
 
 
 def inductor(arena: Arena, mode: str) -> Variant:
@@ -36,23 +35,21 @@ def inductor(arena: Arena, mode: str) -> Variant:
     return _torch("compile", _compiled(arena.case), arena, mode)
 
 
-def _torch(name: str, function: Callable[[Any, Any], Any], arena: Arena, mode: str) -> Variant:
+def _torch(name: str, function: Callable[..., Any], arena: Arena, mode: str) -> Variant:
     if mode != "value":
         return through_torch(name, function, arena, mode == "nonleaf")
     # Nothing requires grad, so this is the forward alone, as under no_grad and without the cost of entering it.
-    return Variant(name, lambda i: function(arena.tensors[i], arena.target_tensors[i]), value_only)
+    return Variant(name, lambda i: function(*arena.tensors[i]), value_only)
 
 
 @functools.lru_cache(maxsize=1)
-def _compiled(case: Case) -> Callable[[Any, Any], Any]:
+def _compiled(case: Problem) -> Callable[..., Any]:
     import torch
 
     # Each case its own graph of fixed shapes; otherwise the second shape would be compiled for any shape.
     torch._dynamo.reset()
-    function = getattr(torch.nn.functional, case.loss)
-    compiled: Callable[[Any, Any], Any] = torch.compile(
-        lambda x, target: function(x, target), dynamic=False, fullgraph=True
-    )
+    function = reference(case, compiled=True)
+    compiled: Callable[..., Any] = torch.compile(lambda *arrays: function(*arrays), dynamic=False, fullgraph=True)
     return compiled
 
 
@@ -65,8 +62,11 @@ def xla(arena: Arena, mode: str) -> list[Variant]:
     if function is None:
         return []
     fused = jax.jit(function if mode == "value" else jax.value_and_grad(function))
-    targets = [t.astype(np.int32) if t.dtype == np.int64 else t for t in arena.targets]  # JAX's own index dtype
-    arrays = [(jax.device_put(x), jax.device_put(t)) for x, t in zip(arena.inputs, targets, strict=True)]
+    arrays = [
+        # JAX's own index dtype.
+        (jax.device_put(x), jax.device_put(t.astype(np.int32) if t.dtype == np.int64 else t))
+        for x, t in arena.arguments
+    ]
 
     def call(i: int) -> Any:
         return jax.block_until_ready(fused(*arrays[i]))
@@ -115,15 +115,16 @@ def sklearn(arena: Arena, mode: str) -> list[Variant]:
     import fastloss as fl
 
     threads = fl.get_num_threads()
-    targets = [t.astype(np.float32) for t in arena.targets]  # its dtype for classes too
+    inputs = [x for x, _ in arena.arguments]
+    targets = [t.astype(np.float32) for _, t in arena.arguments]  # its dtype for classes too
     losses = [np.ones(t.shape, np.float32) for t in targets]
 
     def value(i: int) -> Any:
-        return loss.loss(targets[i], arena.inputs[i], loss_out=losses[i], n_threads=threads).mean()
+        return loss.loss(targets[i], inputs[i], loss_out=losses[i], n_threads=threads).mean()
 
     def value_and_grad(i: int) -> Any:
         values, grad = loss.loss_gradient(
-            targets[i], arena.inputs[i], loss_out=losses[i], gradient_out=arena.outs[i], n_threads=threads
+            targets[i], inputs[i], loss_out=losses[i], gradient_out=arena.outs[i][0], n_threads=threads
         )
         return values.mean(), grad
 

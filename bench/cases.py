@@ -1,17 +1,15 @@
-"""The cases as data: what is computed, how many bytes it must move, and what the project wants to reach."""
+"""The cases as data: what is computed, and what the project wants to reach."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 ITEMSIZE = {"float32": 4, "float16": 2, "bfloat16": 2}
-INDEX_BYTES = 8
-CACHE_LINE = 64
 #: Smaller cases stay in a core's own cache between two steps, in training too: timed hot, with no limit of memory.
 HOT_BELOW = 1 << 20
 
@@ -33,14 +31,13 @@ class Case:
     dtype: str = "float32"
     goals: dict[str, Goals] = field(default_factory=dict, hash=False, compare=False)
 
+    #: The gradient of the first argument, and no options: see arena.Problem.
+    wrt: ClassVar[tuple[int, ...]] = (0,)
+    options: ClassVar[dict[str, Any]] = {}
+
     @property
     def elements(self) -> int:
         return math.prod(self.shape)
-
-    @property
-    def positions(self) -> int:
-        """How many numbers the unreduced loss has."""
-        return self.elements // self.shape[1] if self.target in ("classes", "probabilities") else self.elements
 
     @property
     def input_bytes(self) -> int:
@@ -49,20 +46,6 @@ class Case:
     @property
     def hot(self) -> bool:
         return self.input_bytes < HOT_BELOW
-
-    def bytes(self, mode: str) -> int:
-        """The least that must move: each input read once, each output written once.
-
-        Autograd is held to that too, although a backward that is a pass of its own must read the input again: two
-        passes reach at most 2/3 here (1/2 to 3/5 where the target is as long as the input).
-        """
-        if self.target == "classes":
-            target = self.positions * INDEX_BYTES
-        else:
-            target = self.elements * ITEMSIZE[self.dtype]
-        # nll_loss looks at one logit a row, and memory comes in lines.
-        read = self.positions * CACHE_LINE if self.loss == "nll_loss" else self.input_bytes
-        return read + target + (0 if mode == "value" else self.input_bytes)
 
     def make(self, seed: int = 0) -> tuple[Any, Any]:
         """Input and target as NumPy arrays."""

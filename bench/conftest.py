@@ -9,6 +9,7 @@ from typing import Any
 import machine
 import pytest
 from arena import arena
+from baselines import peers
 from cases import MODES, Case
 from harness import FULL, QUICK, measure
 from variants import ours
@@ -35,7 +36,8 @@ def run(request: pytest.FixtureRequest, benchmark: Any) -> Callable[[Case, str],
         if quick and (mode == "nonleaf" or (mode == "autograd" and case.dtype != "float32")):
             pytest.skip("left out by --quick")
         ground = arena(case)
-        benchmark.extra_info.update(measure(ground, mode, QUICK if quick else FULL, compiled), quick=quick)
+        contenders = ours(ground, mode) + peers(ground, mode, compiled)
+        benchmark.extra_info.update(measure(ground, mode, contenders, QUICK if quick else FULL), quick=quick)
         call, turns = ours(ground, mode)[0].call, iter(range(1 << 60))
         benchmark.group = case.name
         benchmark.pedantic(lambda: call(next(turns) % ground.count), rounds=5, iterations=200 if case.hot else 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from cases import CASES
+from cases import CASES, Goals
 
 
 class Verdict(NamedTuple):
@@ -17,15 +17,19 @@ class Verdict(NamedTuple):
 def of_cases(entries: list[dict[str, Any]]) -> list[Verdict]:
     """A verdict for each goal of each case and mode that ran; a peer that did not run has none."""
     goals = {case.name: case.goals for case in CASES}
-    verdicts = []
-    for entry in entries:
-        for peer, goal in goals.get(entry["case"], {}).get(entry["mode"], {}).items():
-            found = entry["share"] if peer == "limit" else entry["ratios"].get(peer)
-            if found is not None:
-                what = f"{entry['case']}: {entry['mode']}, " + ("share of the limit" if peer == "limit" else peer)
-                unit = "" if peer == "limit" else "x"
-                # No fast run of a peer's, nor a rounding of ours, makes a pass: the plain comparison.
-                verdicts.append(Verdict(what, f"{goal:.3g}{unit}", f"{found:.3g}{unit}", found >= goal))
+    return [verdict for entry in entries for verdict in of_entry(entry, goals.get(entry["case"], {})).values()]
+
+
+def of_entry(entry: dict[str, Any], goals: dict[str, Goals]) -> dict[str, Verdict]:
+    """The verdicts of a case in a mode, by peer."""
+    verdicts = {}
+    for peer, goal in goals.get(entry["mode"], {}).items():
+        found = entry["share"] if peer == "limit" else entry["ratios"].get(peer)
+        if found is not None:
+            what = f"{entry['case']}: {entry['mode']}, " + ("share of the limit" if peer == "limit" else peer)
+            unit = "" if peer == "limit" else "x"
+            # No fast run of a peer's, nor a rounding of ours, makes a pass: the plain comparison.
+            verdicts[peer] = Verdict(what, f"{goal:.3g}{unit}", f"{found:.3g}{unit}", found >= goal)
     return verdicts
 
 

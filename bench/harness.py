@@ -9,12 +9,10 @@ import statistics
 import time
 from typing import Any, NamedTuple
 
-from arena import Arena
+from arena import Arena, Problem
 from bandwidth import COPIES, copies
-from baselines import peers
-from cases import Case
 from machine import Neighbours, settle
-from variants import Variant, difference, ours
+from variants import Variant, difference, gradients
 
 #: Largest difference from PyTorch eager: relative in the value, and in the gradient relative to its largest element.
 #: In 16 bits it is PyTorch's rounding of the loss and of the log-probabilities that is allowed for.
@@ -36,26 +34,26 @@ FULL = Effort(seconds=2.5, rounds=9, sample=4e-3)
 QUICK = Effort(seconds=0.2, rounds=3, sample=1e-3)
 
 
-def measure(arena: Arena, mode: str, effort: Effort = FULL, compiled: bool = True) -> dict[str, Any]:
+def measure(arena: Arena, mode: str, contenders: list[Variant], effort: Effort = FULL) -> dict[str, Any]:
     """Check that all contenders agree, time them, and say what that means: plain numbers, for JSON."""
     case = arena.case
-    contenders = ours(arena, mode) + peers(arena, mode, compiled)
-    first_calls = _warm_and_check(case, contenders)
+    first_calls = warm_and_check(case, contenders)
     neighbours = Neighbours()
     samples = _interleave(contenders + ([] if case.hot else copies(arena)), arena.count, effort)
     others = neighbours.share()
     times = {name: _summary(seconds) for name, seconds in samples.items()}
     for name, seconds in first_calls.items():
         times[name]["first_call"] = seconds
-    return {"case": case.name, "mode": mode, "times": times, "others": others, **_derived(case, mode, times)}
+    return {"case": case.name, "mode": mode, "times": times, "others": others, **_derived(arena, mode, times)}
 
 
-def _warm_and_check(case: Case, contenders: list[Variant]) -> dict[str, float]:
+def warm_and_check(case: Problem, contenders: list[Variant]) -> dict[str, float]:
     """First calls, which compile, and their results against those of PyTorch eager; how long each took."""
     reference = next(variant for variant in contenders if variant.name == "eager")
     expected = reference.read(reference.call(0), 0)
     if expected[1] is not None:
-        expected = (expected[0], expected[1].copy())  # others write their gradient to the same place
+        # Others write their gradients to the same place.
+        expected = (expected[0], tuple(grad.copy() for grad in gradients(expected)))
     limits = TOLERANCE[case.dtype]
     first_calls = {}
     for variant in contenders:
@@ -113,17 +111,18 @@ def _summary(seconds: list[float]) -> dict[str, float]:
     return {"median": middle, "q25": low, "q75": high, "rounds": len(seconds)}
 
 
-def _derived(case: Case, mode: str, times: dict[str, dict[str, float]]) -> dict[str, Any]:
+def _derived(arena: Arena, mode: str, times: dict[str, dict[str, float]]) -> dict[str, Any]:
     own = times["fastloss"]["median"]
     ratios = {
         name: time["median"] / own
         for name, time in times.items()
         if name not in COPIES and name not in ("fastloss", "fastloss_new")
     }
-    derived: dict[str, Any] = {"bytes": case.bytes(mode), "ratios": ratios, "share": None, "copy_bandwidth": None}
-    if not case.hot:
+    least = arena.bytes(mode)
+    derived: dict[str, Any] = {"bytes": least, "ratios": ratios, "share": None, "copy_bandwidth": None}
+    if not arena.case.hot:
         # A copy reads each byte and writes each byte.
-        bandwidth = 2 * case.input_bytes / min(times[name]["median"] for name in COPIES)
+        bandwidth = 2 * arena.case.input_bytes / min(times[name]["median"] for name in COPIES)
         derived["copy_bandwidth"] = bandwidth
-        derived["share"] = case.bytes(mode) / bandwidth / own
+        derived["share"] = least / bandwidth / own
     return derived

@@ -80,6 +80,15 @@ def settle() -> None:
             return
 
 
+def rounded(value: Any) -> Any:
+    """Results for JSON: five digits are plenty."""
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [rounded(item) for item in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -1,16 +1,19 @@
-"""From JSON to tables and a plot: python bench/report.py [--readme] [--json FILE]
+"""From JSON to tables and a plot: python bench/report.py [--readme] [--json FILE] [--catalogue FILE]
 
 Writes bench/results/table.md (also printed), details.md and benchmark.png; with --readme the block between
-<!-- benchmark --> and <!-- /benchmark --> of README.md too.
+<!-- benchmark --> and <!-- /benchmark --> of README.md too. What bench/catalogue.py found is part of the tables and of
+the block, once there is bench/results/catalogue.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import goals
 from cases import CASES
@@ -35,17 +38,24 @@ MARKS = {True: "✓", False: "✗"}
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, default=RESULTS / "latest.json")
+    parser.add_argument("--catalogue", type=Path, default=RESULTS / "catalogue.json")
     parser.add_argument("--readme", action="store_true", help="rewrite the block in README.md")
     arguments = parser.parse_args()
     results = json.loads(arguments.json.read_text())
     order = [case.name for case in CASES]
     entries = sorted((b["extra_info"] for b in results["benchmarks"]), key=lambda entry: order.index(entry["case"]))
     short = "\n".join([*conditions(results, entries), "", *summary(entries)])
+    long = details(results, entries)
+    catalogue = ""
+    if arguments.catalogue.exists():
+        found = json.loads(arguments.catalogue.read_text())
+        catalogue = "\n".join(catalogue_summary(found))
+        long += ["", *catalogue_details(found)]
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "table.md").write_text(short + "\n")
-    (RESULTS / "details.md").write_text("\n".join(details(results, entries)) + "\n")
+    (RESULTS / "table.md").write_text("\n\n".join(filter(None, (short, catalogue))) + "\n")
+    (RESULTS / "details.md").write_text("\n".join(long) + "\n")
     plot(entries, RESULTS / "benchmark.png")
-    print(short)
+    print(short, catalogue, sep="\n\n")
     if arguments.readme:
         text = README.read_text()
         if BEGIN not in text or END not in text:
@@ -53,7 +63,8 @@ def main() -> int:
             return 1
         before, after = text.split(BEGIN, 1)[0], text.split(END, 1)[1]
         picture = "![Times of the peers over those of fastloss, and shares of the limit](bench/results/benchmark.png)"
-        README.write_text(f"{before}{BEGIN}\n{short}\n\n{picture}\n{END}{after}")
+        block = "\n\n".join(filter(None, (short, picture, catalogue)))
+        README.write_text(f"{before}{BEGIN}\n{block}\n{END}{after}")
     return 0
 
 
@@ -147,6 +158,138 @@ def details(results: dict[str, Any], entries: list[dict[str, Any]]) -> list[str]
             f"{duration(times['fastloss_alone'])} without the product, {duration(times['fastloss_after'])} after it.",
         ]
     return lines
+
+
+# The catalogue.
+
+
+class Line(NamedTuple):
+    """What was found of a loss."""
+
+    loss: str
+    family: str
+    cells: dict[str, float | None]
+    verdicts: dict[str, goals.Verdict]
+
+
+#: Columns: which of a loss's cases ("large" or "small"), step and peer; or the state of the cache of a first call.
+COLUMNS = {
+    "time": ("large", "value_and_grad", "fastloss"),
+    "share": ("large", "value_and_grad", "limit"),
+    "eager": ("large", "value_and_grad", "eager"),
+    "compile": ("large", "value_and_grad", "compile"),
+    "value: eager": ("large", "value", "eager"),
+    "value: compile": ("large", "value", "compile"),
+    "64: NumPy": ("small", "value_and_grad", "eager"),
+    "64: autograd": ("small", "autograd", "eager"),
+    "first call": ("first", "cold", ""),
+    "load": ("first", "warm", ""),
+}
+
+
+def catalogue_lines(results: dict[str, Any]) -> list[Line]:
+    from catalogue import FIRST_CALL, all_cases
+
+    cases = {case.name: case for case in all_cases()}
+    lines: dict[str, Line] = {}
+    for entry in results["benchmarks"]:
+        case = cases.get(entry["case"])
+        if case is None:  # of another version
+            continue
+        line = lines.setdefault(entry["loss"], Line(entry["loss"], entry["family"], {}, {}))
+        found = {"fastloss": entry["times"]["fastloss"]["median"], "limit": entry["share"], **entry["ratios"]}
+        verdicts = goals.of_entry(entry, case.goals)
+        for column, (size, mode, peer) in COLUMNS.items():
+            if (size == "small") == case.hot and mode == entry["mode"] and peer in found:
+                line.cells[column] = found[peer]
+                if peer in verdicts:
+                    line.verdicts[column] = verdicts[peer]
+    for loss, seconds in results["first_calls"].items():
+        for column, (_, state, _) in COLUMNS.items():
+            if loss in lines and state in seconds:
+                limit, took = FIRST_CALL[state], seconds[state]
+                what = f"{loss}: first call, {state} cache"
+                lines[loss].cells[column] = took
+                lines[loss].verdicts[column] = goals.Verdict(
+                    what, f"<= {duration(limit)}", duration(took), took <= limit
+                )
+    return sorted(lines.values(), key=lambda line: (line.family, line.loss))
+
+
+def catalogue_cell(line: Line, column: str) -> str:
+    """The number, and a cross where it misses its goal."""
+    value = line.cells.get(column)
+    if value is None:
+        return ""
+    if column in ("time", "first call", "load"):
+        text = duration(value)
+    else:
+        text = share(value) if column == "share" else ratio(value)
+    return text if column not in line.verdicts or line.verdicts[column].passed else f"{text} {MARKS[False]}"
+
+
+def catalogue_details(results: dict[str, Any]) -> list[str]:
+    lines = catalogue_lines(results)
+    verdicts = [verdict for line in lines for verdict in line.verdicts.values()]
+    found = [
+        "# The catalogue",
+        "",
+        *conditions(results, results["benchmarks"])[:1],
+        "",
+        f"## Goals: {sum(verdict.passed for verdict in verdicts)} of {len(verdicts)} reached",
+        "",
+        "A row a loss, on 10 million elements or on the size that bench/catalogue.py says. *time*, *share*, *eager* "
+        "and *compile* are of value and gradient into a given buffer; *64* is 64 elements against eager forward and "
+        "backward, of NumPy arrays and through autograd. *First call* compiles one kernel, *load* takes it from the "
+        f"disk. {MARKS[False]} marks what misses its goal.",
+        "",
+        "| loss | family | " + " | ".join(COLUMNS) + " | goals |",
+        "|---|---|" + "--:|" * (len(COLUMNS) + 1),
+    ]
+    for line in lines:
+        cells = [line.loss, line.family, *(catalogue_cell(line, column) for column in COLUMNS)]
+        passed = sum(verdict.passed for verdict in line.verdicts.values())
+        found.append(f"| {' | '.join(cells)} | {passed} of {len(line.verdicts)} |")
+    if missed := [verdict for verdict in verdicts if not verdict.passed]:
+        found += ["", "## Missed", "", "| what | goal | found |", "|---|--:|--:|"]
+        found += [f"| {verdict.what} | {verdict.goal} | {verdict.found} |" for verdict in missed]
+    if results["failures"]:
+        found += ["", "## Not measured", "", *(f"- {name}: {why}" for name, why in results["failures"].items())]
+    return found
+
+
+def catalogue_summary(results: dict[str, Any]) -> list[str]:
+    lines = catalogue_lines(results)
+    verdicts = [verdict for line in lines for verdict in line.verdicts.values()]
+    families: dict[str, list[Line]] = {}
+    for line in lines:
+        families.setdefault(line.family, []).append(line)
+    shown = ("share", "eager", "compile", "64: NumPy", "64: autograd", "first call", "load")
+    rows = [
+        f"Every loss of the catalogue, measured on {results['machine_info']['date']}: "
+        f"{sum(verdict.passed for verdict in verdicts)} of {len(verdicts)} goals reached by {len(lines)} losses; each "
+        "in [details.md](bench/results/details.md). Value and gradient, the median of a family and its worst loss in "
+        "brackets; *64* is 64 elements, *first call* compiles.",
+        *(f"**Not measured: {name}.**" for name in results["failures"]),
+        *(["**A quick run: rough numbers.**"] if any(entry["quick"] for entry in results["benchmarks"]) else []),
+        "",
+        "| family | losses | " + " | ".join(shown) + " | goals |",
+        "|---|--:|" + "--:|" * (len(shown) + 1),
+    ]
+    for family, members in families.items():
+        cells = [family, str(len(members)), *(_spread((line.cells.get(c) for line in members), c) for c in shown)]
+        own = [verdict for line in members for verdict in line.verdicts.values()]
+        rows.append(f"| {' | '.join(cells)} | {sum(verdict.passed for verdict in own)} of {len(own)} |")
+    return rows
+
+
+def _spread(values: Iterable[float | None], column: str) -> str:
+    numbers = [value for value in values if value is not None]
+    if not numbers:
+        return ""
+    seconds = column in ("first call", "load")
+    in_words = duration if seconds else share if column == "share" else ratio
+    return f"{in_words(statistics.median(numbers))} ({in_words(max(numbers) if seconds else min(numbers))})"
 
 
 def plot(entries: list[dict[str, Any]], path: Path) -> None:

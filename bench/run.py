@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from machine import rounded
 
 HERE = Path(__file__).parent
 LATEST = HERE / "results" / "latest.json"
@@ -19,6 +20,7 @@ LATEST = HERE / "results" / "latest.json"
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="under two minutes: rough numbers, fewer peers")
+    parser.add_argument("--catalogue", action="store_true", help="bench/catalogue.py afterwards: 20 minutes more")
     parser.add_argument("--out", type=Path, default=LATEST, help="the JSON to write (bench/results/latest.json)")
     arguments, rest = parser.parse_known_args()
     quick = ["--quick"] if arguments.quick else []
@@ -39,8 +41,12 @@ def main() -> int:
     if not text:
         return status or 1
     arguments.out.parent.mkdir(exist_ok=True)
-    arguments.out.write_text(json.dumps({**slim(json.loads(text)), **_rounded(others)}, indent=1) + "\n")
+    arguments.out.write_text(json.dumps({**slim(json.loads(text)), **rounded(others)}, indent=1) + "\n")
     print(f"wrote {arguments.out}; now: python bench/report.py")
+    if arguments.catalogue:  # in a process of its own, with memory of its own
+        status = subprocess.run([sys.executable, str(HERE / "catalogue.py"), *quick]).returncode or status
+    else:
+        print("every loss of the catalogue: python bench/catalogue.py")
     return status
 
 
@@ -49,15 +55,9 @@ def slim(results: dict[str, Any]) -> dict[str, Any]:
     for entry in results["benchmarks"]:
         for key in ("options", "params", "param", "fullname"):
             entry.pop(key, None)
-        entry["extra_info"] = _rounded(entry["extra_info"])
-        entry["stats"] = _rounded(entry["stats"])
+        entry["extra_info"] = rounded(entry["extra_info"])
+        entry["stats"] = rounded(entry["stats"])
     return results
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
 if __name__ == "__main__":
