@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -84,7 +85,8 @@ class SplitPlan:
         value, denominator = self.fold.run(with_parts, losses=losses, statistics=place)
         if grad or target_grad:
             if self.mean:
-                scale = 0.0 if denominator == 0.0 and self.empty_zero else float(np.float64(scale) / denominator)
+                over_nothing = 0.0 if self.empty_zero else math.inf
+                scale = scale / denominator if denominator else over_nothing
             self.write.run(operands, upstream, 0, grad, target_grad, 0, place, scale)
         return value, denominator
 

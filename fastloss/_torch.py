@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from fastloss import _arrays, _buffers, _threads
-from fastloss._loss import DIFFERENTIABLE, Loss, Prepared, unchanged
+from fastloss._loss import DIFFERENTIABLE, LOSSES, Loss, Prepared, unchanged
 from fastloss._plan import Operands
 
 _NAMES = {
@@ -291,7 +291,7 @@ class _LateGradient(_LossFunction):
                 index = spec.argument_of[name]
                 shape, dtype = originals[index]
                 if grad.shape != shape:
-                    grad = TORCH.sum_to(grad, tuple(shape))
+                    grad = TORCH.sum_to(grad, found.shapes[index]).reshape(shape)
                 finished[index] = grad if grad.dtype == dtype else grad.to(dtype)
         if again:
             finished = [
@@ -378,11 +378,8 @@ _library.define(
 )
 
 
-def _spec(name: str) -> Loss:
-    import fastloss
-
-    spec: Loss = getattr(fastloss, name).spec
-    return spec
+def _spec(key: str) -> Loss:
+    return LOSSES[key]
 
 
 def _op_forward(*arguments: Any) -> tuple[Any, Any, Any]:
@@ -400,11 +397,14 @@ def _op_forward_fake(*arguments: Any) -> tuple[Any, Any, Any]:
     x, t, third, weight, sample_weight, name, text = arguments
     problem = _spec(name).problem(*ast.literal_eval(text))
     dtype = x.dtype
-    if not problem.plain_upstream:
-        for other in (t, third, weight, sample_weight):
-            if other is not None and other.is_floating_point():
-                dtype = torch.promote_types(dtype, other.dtype)
-    shape = problem.loss_shape((x, t, third, weight, sample_weight))
+    operands = (x, t, third, weight, sample_weight)
+    for index in getattr(problem, "promoting", () if problem.plain_upstream else (1, 2, 3, 4)):
+        other = operands[index]
+        if other is not None and other.is_floating_point():
+            dtype = torch.promote_types(dtype, other.dtype)
+    if getattr(problem, "widens", False):  # at least to float32
+        dtype = torch.promote_types(dtype, torch.float32)
+    shape = problem.loss_shape(operands)
     size = 1
     for length in shape:
         size = size * length
@@ -431,7 +431,7 @@ def _op_backward(upstream: Any, statistics: Any, denominator: Any, *arguments: A
             result.append(torch.empty(0))
             continue
         if grad.shape != original.shape:
-            grad = TORCH.sum_to(grad, tuple(original.shape))
+            grad = TORCH.sum_to(grad, found.shapes[index]).reshape(original.shape)
         result.append(grad.to(original.dtype).contiguous())
     return tuple(result)
 
@@ -466,4 +466,4 @@ torch.library.register_autograd("fastloss::forward", _op_autograd, setup_context
 def _compiled_value(spec: Loss, arrays: Operands, options: tuple[Any, ...]) -> Any:
     if torch.is_autocast_enabled("cpu"):
         arrays = _widened(arrays)
-    return torch.ops.fastloss.forward(*arrays, spec.name, repr(options))[0]
+    return torch.ops.fastloss.forward(*arrays, spec.key, repr(options))[0]
