@@ -89,17 +89,23 @@ def names_of(dtype):
     }
 
 
+def _named(value):
+    # Two families may have a formula of one name.
+    if isinstance(value, Template):
+        return f"{value.function.__module__.rpartition('.')[2]}_{value.function.__name__}"
+    return value
+
+
 @functools.cache
 def kernel(template, dtype=None, **constants):
     """The C function of ``template`` for arrays of ``dtype``; compiled, or loaded from disk, on first use.
 
     No dtype: a kernel that only moves bytes. The caller holds the lock of fastloss._threads: no fork may come between.
     """
-    tag = [
-        f"{key}_{getattr(getattr(value, 'function', value), '__name__', value)}"
-        for key, value in sorted(constants.items())
-    ]
+    tag = [f"{key}_{_named(value)}" for key, value in sorted(constants.items())]
     name = "_".join([template.function.__name__, *filter(None, [dtype]), *tag])
+    if len(name) > 120:  # it becomes the name of a file
+        name = f"{name[:100]}_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
     function = template.bind({**(names_of(dtype) if dtype else {}), **constants}, name, {})
     compiled = CFunc(
         function,

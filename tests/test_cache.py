@@ -163,3 +163,15 @@ def test_results_do_not_depend_on_the_cache(filled):
     first = run(code, FASTLOSS_CACHE_DIR=filled)
     assert first == run(code, FASTLOSS_CACHE_DIR=filled) == run(code, FASTLOSS_CACHE="0")
     assert np.frombuffer(bytes.fromhex(first), np.float32)[0] > 0
+
+
+def test_formulas_of_one_name_in_two_families_are_two_kernels(tmp_path):
+    """l1 of regression and l1 of penalties once shared a file in the cache, and each gave the other's result."""
+    code = (
+        "import numpy as np, fastloss as fl; x = np.array([1.0, -3.0]); y = np.array([0.5, 0.5]);"
+        "print(float(fl.{0}), float(fl.{1}))"
+    )
+    calls = ("l1_penalty(x)", "l1_loss(x, y)")
+    for order in (calls, calls[::-1], calls):
+        text = run(code.format(*order), FASTLOSS_CACHE_DIR=str(tmp_path))
+        assert dict(zip(order, map(float, text.split()), strict=True)) == {"l1_penalty(x)": 4.0, "l1_loss(x, y)": 2.0}
