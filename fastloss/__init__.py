@@ -10,9 +10,19 @@ from fastloss._buffers import release_memory
 from fastloss._catalogue import find, losses
 from fastloss._info import info
 from fastloss._threads import get_num_threads, set_num_threads
+from fastloss.adversarial import *
 from fastloss.binary import *
+from fastloss.boxes import *
 from fastloss.classification import *
+from fastloss.divergence import *
+from fastloss.margin import *
+from fastloss.penalties import *
+from fastloss.overlap import *
 from fastloss.regression import *
+from fastloss.regression_rows import *
+from fastloss.scores import *
+from fastloss.similarity import *
+from fastloss.softmax import *
 
 __version__ = "0.1.0"
 

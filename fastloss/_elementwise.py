@@ -42,9 +42,22 @@ class Style:
     reductions: tuple[str, ...]
     options: tuple[str, ...]
     family: str
+    #: More constants of the kernels, from the options: an exponent that is a whole number, say.
+    specialise: Callable[[dict[str, Any]], dict[str, Any]] | None
+    #: What the formula reads in place of the parameters that are numbers, which it gets by name.
+    numbers: Callable[..., tuple[float, ...]] | None
+    #: The shape in which the third operand is read, from those of the input and its own.
+    align: Callable[[tuple[int, ...], tuple[int, ...]], tuple[int, ...]] | None
 
-    def template(self) -> Any:
-        return getattr(importlib.import_module(f"fastloss.kernels.{self.family}"), self.formula)
+    def shapes_of(self, arrays: Any) -> dict[str, tuple[int, ...]]:
+        """The shapes that decide that of the loss, by name."""
+        shapes = {self.names[i]: tuple(arrays[i].shape) for i in self.wide}
+        if self.align is not None:
+            shapes[self.names[2]] = self.align(shapes[self.names[0]], shapes[self.names[2]])
+        return shapes
+
+    def template(self, options: dict[str, Any]) -> Any:
+        return getattr(importlib.import_module(f"fastloss.kernels.{self.family}"), self.formula.format_map(options))
 
 
 def elementwise(
@@ -58,8 +71,11 @@ def elementwise(
     checked: dict[str, bool] | None = None,
     reductions: tuple[str, ...] = _errors.REDUCTIONS,
     refused: dict[str, str] | None = None,
+    specialise: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    numbers: Callable[..., tuple[float, ...]] | None = None,
+    align: Callable[[tuple[int, ...], tuple[int, ...]], tuple[int, ...]] | None = None,
 ) -> Callable[[Callable[..., Arguments]], Any]:
-    """Make a loss of the formula of one element.
+    """Make a loss of the formula of one element; an option in braces in its name stands for its value.
 
     The function that is decorated returns its operands in the order of ``names``, and all other arguments in the order
     of its signature. Those that ``row.parameters`` bounds reach the formula: numbers as the tuple ``q`` (after 1 - e
@@ -81,6 +97,9 @@ def elementwise(
             reductions,
             options,
             bind.__module__.rpartition(".")[2],
+            specialise,
+            numbers,
+            align,
         )
 
         def problem(*values: Any) -> ElementwiseProblem:
@@ -140,6 +159,7 @@ class ElementwiseProblem:
     def __init__(self, style: Style, options: dict[str, Any]) -> None:
         name = self.name = style.name
         self.style = style
+        self.options = options
         self.reduction = options["reduction"]
         self.empty = options.get("empty", "nan")
         _errors.check_reduction(name, self.reduction, style.reductions)
@@ -154,21 +174,25 @@ class ElementwiseProblem:
         self.constants: dict[str, Any] = {}
         for parameter, domain in style.row.parameters.items():
             value = domain.check(name, parameter, options[parameter])
-            if isinstance(domain, Interval):
-                numbers.append(value)
-            else:
+            if not isinstance(domain, Interval):
                 self.constants[parameter.upper()] = value
+            elif style.numbers is None:
+                numbers.append(value)
+        if style.specialise is not None:
+            self.constants |= style.specialise(options)
+        if style.numbers is not None:
+            numbers += style.numbers(**{name: options[name] for name in style.row.parameters})
         self.numbers = tuple(numbers)
 
     def warning(self, operands: Operands) -> str | None:
-        shapes = {self.style.names[i]: tuple(operands[i].shape) for i in self.style.wide}
+        shapes = self.style.shapes_of(operands)
         if self.style.shapes != "warn" or len(set(shapes.values())) == 1:
             return None
         said = ", ".join(f"{name} has shape {shape}" for name, shape in shapes.items())
         return f"{self.name}: {said}: they are broadcast, which is rarely meant; give all the same shape"
 
     def loss_shape(self, operands: Operands) -> tuple[int, ...]:
-        return tuple(np.broadcast_shapes(*(tuple(operands[i].shape) for i in self.style.wide)))
+        return tuple(np.broadcast_shapes(*self.style.shapes_of(operands).values()))
 
     def normalise(self, backend: Any, arrays: Operands) -> Operands:
         """All operands of one dtype, weights broadcastable to the loss."""
@@ -179,7 +203,9 @@ class ElementwiseProblem:
             if name
         }
         dtype = common_dtype(self.name, backend, given)
-        wide = {style.names[i]: tuple(given[style.names[i]].shape) for i in style.wide}
+        wide = style.shapes_of([given.get(name) for name in style.names])
+        if style.align is not None:
+            given[style.names[2]] = given[style.names[2]].reshape(wide[style.names[2]])
         try:
             shape = np.broadcast_shapes(*wide.values())
         except ValueError:
@@ -227,12 +253,14 @@ class ElementwiseProblem:
             flags |= launch.FIND_DENOMINATOR
         ones = _ones(dtype)
         items = size_of(shape)
-        denominator = (shape[0] if shape else 1) if self.reduction == "batchmean" else items
+        batch = tuple(operands[0].shape[:1])  # the input's own, as PyTorch has it where shapes are broadcast
+        denominator = math.prod(batch) if self.reduction == "batchmean" else items
         cost = items * (TRANSCENDENTAL_NANOSECONDS if style.row.transcendental else NANOSECONDS)
         cost *= 2 if dtype == "float64" else 1
         full = Output(shape, dtype, axes)
         plain = not has_weights and ignored is None and (upstream is None or one_upstream)
-        constants = {"FORMULA": style.template(), "PLAIN": plain, "HAS_THIRD": operands[2] is not None}
+        formula = style.template({**self.options, **self.constants})
+        constants = {"FORMULA": formula, "PLAIN": plain, "HAS_THIRD": operands[2] is not None}
         constants |= self.constants
         compiled: dict[int, Any] = {}
         if flags & launch.VALUE:

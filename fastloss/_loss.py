@@ -81,6 +81,8 @@ class Prepared:
         self.problem = problem = spec.problem(*options)
         self.tidy = False
         operands = problem.normalise(backend, arrays)
+        #: The operands' shapes as the kernel reads them: an axis may have been added.
+        self.shapes = tuple(() if array is None else tuple(array.shape) for array in operands[:DIFFERENTIABLE])
         self.dtype = backend.dtype_name(operands[0])
         if grad_output is not None:
             if problem.reduction != "none" and tuple(grad_output.shape) != ():
@@ -155,6 +157,9 @@ class Prepared:
             raise TypeError(f"{self.name}: out has dtype {backend.dtype_name(out)}, expected {expected}")
 
     def _tidied(self, operands: Operands) -> Operands:
+        own = getattr(self.problem, "tidied", None)  # where copies alone would not do
+        if own is not None:
+            return own(self.backend, operands)  # type: ignore[no-any-return]
         x, t, third, *rest = operands
         copies = (None if array is None else self.backend.contiguous(array) for array in (x, t, third))
         return (*copies, *rest)  # type: ignore[return-value]
@@ -236,8 +241,12 @@ class Prepared:
         if gradient.finished:
             return grad
         if tuple(grad.shape) != tuple(original.shape):
-            grad = self.backend.sum_to(grad, tuple(original.shape))
+            grad = self.backend.sum_to(grad, self.shapes[gradient.argument]).reshape(original.shape)
         return self.backend.cast(grad, self.grad_dtype(original))
+
+
+#: All of them, internal ones too, by a key that a graph of torch.compile can hold.
+LOSSES: dict[str, Loss] = {}
 
 
 class Loss:
@@ -256,6 +265,8 @@ class Loss:
         options: tuple[str, ...],
     ) -> None:
         self.name = bind.__name__
+        self.key = f"{bind.__module__}.{bind.__qualname__}"
+        LOSSES[self.key] = self
         self.bind = bind
         self.problem = problem
         self.row = row
@@ -366,6 +377,8 @@ class Loss:
     def check_wrt(self, wrt: Any, out: Any) -> tuple[tuple[str, ...], bool, tuple[Any, ...]]:
         """The names to differentiate by, whether the caller wants one array, and the arrays to write."""
         if wrt is None:
+            if not self.default:
+                raise self.refusal(self.names[0])
             names = self.default
             single = len(names) == 1
         else:
@@ -417,6 +430,7 @@ def loss(
     default: tuple[str, ...] | None = None,
     refused: dict[str, str] | None = None,
     names: tuple[str, ...] = ("input", "target", "", "weight", "sample_weight"),
+    engine: type[Loss] = Loss,
 ) -> Callable[[Callable[..., Arguments]], Any]:
     """Make a loss of a function that sorts its arguments.
 
@@ -428,7 +442,7 @@ def loss(
 
     def decorate(bind: Callable[..., Arguments]) -> Any:
         parameters = inspect.signature(bind).parameters.values()
-        spec = Loss(
+        spec = engine(
             bind,
             problem,
             row,

@@ -1,0 +1,789 @@
+"""Losses of a softmax over classes beside cross-entropy, and of distributions over classes."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fastloss import _errors
+from fastloss._arrays import COMPUTE
+from fastloss._catalogue import FLAG, REAL, UNIT, Distribution, Indices, Interval, Row
+from fastloss._loss import Arguments, loss
+from fastloss._plan import Operands, Runnable
+from fastloss._rows import RowProblem, Style, rowwise
+from fastloss._softmax import class_axis
+from fastloss.classification import SoftmaxProblem
+
+__all__ = [
+    "categorical_cross_entropy",
+    "entropy_loss",
+    "focal_loss",
+    "generalized_cross_entropy",
+    "kl_div_with_logits",
+    "poly_cross_entropy",
+    "sparse_categorical_cross_entropy",
+]
+
+_CLASSES = ("input", "target", "", "weight", "sample_weight")
+_UNWEIGHTED = ("input", "target", "", "", "sample_weight")
+#: No class goes by this number, so nothing is ignored.
+_NONE_IGNORED = -(1 << 63)
+#: Keras clips probabilities at this distance from 0 and 1.
+_KERAS_EPSILON = 1e-7
+
+
+def _style(bind: Callable[..., Any], formula: str, row: Row, names: tuple[str, ...], **details: Any) -> Style:
+    """A style for problems that choose between several."""
+    parameters = inspect.signature(bind).parameters.values()
+    settings: dict[str, Any] = dict(
+        name=bind.__name__,
+        formula=formula,
+        row=row,
+        names=names,
+        dense=(0,),
+        own=None,
+        labels=False,
+        sums=1,
+        tops=0,
+        softmax=0,
+        axis="class",
+        specialise=None,
+        numbers=None,
+        reductions=_errors.REDUCTIONS,
+        options=tuple(p.name for p in parameters if p.name not in names),
+        family="softmax",
+        same_dims=False,
+    )
+    return Style(**(settings | details))
+
+
+def _same_shape(name: str, what: str, target: Any, shape: tuple[int, ...], axis: int) -> None:
+    if tuple(target.shape) != shape:
+        without = shape[:axis] + shape[axis + 1 :]
+        hint = "; for class indices use an integer dtype" if tuple(target.shape) == without else ""
+        raise ValueError(f"{name}: target ({what}) has shape {tuple(target.shape)}, expected {shape}{hint}")
+
+
+def _checked_input(name: str, backend: Any, x: Any) -> str:
+    dtype: str = backend.dtype_name(x)
+    if dtype not in COMPUTE:
+        raise TypeError(f"{name}: input has dtype {dtype}, expected float16, bfloat16, float32 or float64")
+    return dtype
+
+
+class _Masses:
+    """The options of a loss of the softmax: class indices and class probabilities, as ``cross_entropy`` takes them."""
+
+    plain_upstream = True
+    has_statistics = False
+    promoting = ()
+
+    def __init__(self, style: Style, score: str, options: dict[str, Any]) -> None:
+        name = self.name = style.name
+        self.reduction, self.empty = options["reduction"], options["empty"]
+        self.score = score
+        self.smoothing = _errors.number(name, "label_smoothing", options["label_smoothing"], 0.0, 1.0)
+        self.index = RowProblem(replace(style, later=self.smoothing > 0.0), options)
+        self.soft = RowProblem(replace(style, labels=False, dense=(0, 1, 2), later=True), options)
+        alpha = options.get("alpha")
+        self.factor = 1.0
+        self.factors: tuple[float, ...] | None = None
+        if isinstance(alpha, tuple):
+            self.factors = tuple(_errors.number(name, "alpha", a, -math.inf, math.inf) for a in alpha)
+        elif alpha is not None:
+            self.factor = _errors.number(name, "alpha", alpha, -math.inf, math.inf)
+        self.tables: dict[Any, Any] = {}
+
+    def warning(self, operands: Operands) -> str | None:
+        return None
+
+    def loss_shape(self, operands: Operands) -> tuple[int, ...]:
+        return self.index.loss_shape(operands)
+
+    def _table(self, backend: Any, dtype: str, classes: int) -> Any:
+        """``alpha`` of each class as an array of the backend; None where it is a number."""
+        if self.factors is None:
+            return None
+        _errors.check_shape(self.name, "alpha", (len(self.factors),), (classes,))
+        table = self.tables.get((backend.name, dtype))
+        if table is None:
+            table = backend.empty((classes,), dtype)
+            for c, factor in enumerate(self.factors):
+                table[c] = factor
+            self.tables[backend.name, dtype] = table
+        return table
+
+    def normalise(self, backend: Any, arrays: Operands) -> Operands:
+        """Indices: ``alpha`` third. Probabilities: the product of both factors of a class third, along the classes."""
+        name = self.name
+        x: Any
+        t: Any
+        x, t = (backend.convert(array, name, argument) for argument, array in zip(_CLASSES, arrays[:2], strict=False))
+        dtype = _checked_input(name, backend, x)
+        shape = tuple(x.shape)
+        (axis,) = self.index._axes(shape)
+        if not backend.is_floating(t):
+            operands = self.index.normalise(backend, (x, t, None, arrays[3], arrays[4]))
+            return (*operands[:2], self._table(backend, COMPUTE[dtype], shape[axis]), *operands[3:])
+        _same_shape(name, "class probabilities", t, shape, axis)
+        weight: Any = arrays[3]
+        if weight is not None:
+            weight = backend.convert(weight, name, "weight")
+            if not backend.is_floating(weight):
+                raise TypeError(f"{name}: weight has dtype {backend.dtype_name(weight)}, expected a floating one")
+            _errors.check_shape(name, "weight", tuple(weight.shape), (shape[axis],))
+        table = self._table(backend, COMPUTE[dtype], shape[axis])
+        if table is not None:
+            weight = table if weight is None else table * backend.cast(weight, COMPUTE[dtype])
+        if weight is not None:
+            weight = backend.cast(weight, dtype).reshape((-1, *(1 for _ in shape[axis + 1 :])))
+        return self.soft.normalise(backend, (x, backend.cast(t, dtype), weight, None, arrays[4]))
+
+    def build(
+        self, backend: Any, operands: Operands, upstream: Any, flags: int, outs: tuple[Any, ...]
+    ) -> Runnable | None:
+        """The plan; None where memory needs more than two axes of positions."""
+        from fastloss.kernels import launch_cpu as launch
+
+        soft = backend.is_floating(operands[1])
+        if flags & launch.GRAD_TARGET and not soft:
+            raise NotImplementedError(f"{self.name}: no gradient with respect to target: class indices have none")
+        problem = copy.copy(self.soft if soft else self.index)
+        shape = tuple(operands[0].shape)
+        (axis,) = problem._axes(shape)
+        own = problem.numbers[0]
+        problem.numbers = (own, 1.0 - self.smoothing, self.smoothing / shape[axis], self.factor)
+        template = getattr(importlib.import_module("fastloss.kernels.softmax"), self.score)
+        problem.constants = {**problem.constants, "SCORE": template, "SPREAD": problem.style.later}
+        return problem.build(backend, operands, upstream, flags, outs)
+
+
+def _of_softmax(
+    score: str, row: Row, specialise: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+) -> Callable[[Callable[..., Arguments]], Any]:
+    """Make a loss of ``score``, the template of one class: see kernels/softmax.py."""
+
+    def decorate(bind: Callable[..., Arguments]) -> Any:
+        style = _style(
+            bind,
+            "scores",
+            row,
+            _CLASSES,
+            labels=True,
+            sums=0,
+            tops=1,
+            softmax=1,
+            specialise=specialise,
+            factors=True,
+        )
+
+        def problem(*values: Any) -> _Masses:
+            return _Masses(style, score, dict(zip(style.options, values, strict=True)))
+
+        return loss(problem, row, differentiable=("input", "target"), default=("input",), names=_CLASSES)(bind)
+
+    return decorate
+
+
+def _whole(options: dict[str, Any]) -> dict[str, Any]:
+    gamma = options["gamma"]
+    return {"GAMMA": int(gamma) if gamma in (0, 1, 2) else -1}
+
+
+@_of_softmax(
+    "focal",
+    Row(
+        "FocalLoss",
+        {"input": REAL, "target": Indices()},
+        {"gamma": Interval(0.0, math.inf, "high"), "label_smoothing": UNIT},
+        denominator="class weights",
+        also=("softmax focal loss", "categorical focal cross-entropy"),
+        transcendental=True,
+    ),
+    _whole,
+)
+def focal_loss(
+    input: Any,
+    target: Any,
+    gamma: float = 2.0,
+    alpha: Any = None,
+    weight: Any = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    axis: int | None = None,
+    sample_weight: Any = None,
+    empty: str = "nan",
+) -> Arguments:
+    r"""Cross-entropy of a softmax that counts classified examples less: focal loss of several classes.
+
+    .. math:: \ell_n = -\sum_c w_c\, \alpha_c\, t_{nc}\, (1 - p_{nc})^\gamma \log p_{nc}, \qquad
+        p_{nc} = e^{x_{nc}} / \sum_k e^{x_{nk}}
+
+    where t is one-hot for class indices, and label smoothing e replaces it by (1 - e) t + e / C. With probabilities
+    as targets each class has a focal factor of its own p, as in Keras: there is no one :math:`p_t` that they share.
+
+    Args:
+        input: logits x of shape ``(C)``, ``(N, C)`` or ``(N, C, d1, ...)``.
+        target: class indices of any integer dtype, of the input's shape without the class axis; or class
+            probabilities of a floating dtype and the input's shape.
+        gamma: the exponent, at least 0: with 0 the loss is :func:`cross_entropy`.
+        alpha: a number, or one for each class (a list, tuple or array): a plain factor. It does not balance
+            positives against negatives as the alpha of :func:`sigmoid_focal_loss` does (alpha and 1 - alpha).
+        weight: w, of shape ``(C)``. With class indices the weight of the label's class multiplies the whole loss of
+            the position, with label smoothing too (:func:`cross_entropy` weighs what is smoothed class by class).
+        ignore_index: positions with this target contribute nothing whatever their logits hold; it may lie outside
+            [0, C). It has no meaning for probabilities.
+        reduction: ``"none"``, ``"sum"``, or ``"mean"``: with class indices divided by the sum of ``weight`` over the
+            positions that count (by their number without weights), with probabilities by their number. Neither alpha
+            nor the focal factor has a part in that.
+        label_smoothing: e in [0, 1]: the share of the target that is spread evenly over all classes.
+        axis: the class axis; by default 1, or 0 for an input of one dimension.
+        sample_weight: broadcastable to the unreduced loss, which it multiplies; the mean then divides by the sum of
+            the products of weights (of the sample weights alone for probabilities).
+        empty: the mean over nothing: ``"nan"`` or ``"zero"``.
+
+    Returns:
+        The loss: a scalar, or an array of the input's shape without the class axis for ``"none"``. Gradients exist
+        for ``input`` (the default) and for a ``target`` of probabilities.
+
+    Raises:
+        IndexError: a class index outside [0, C) that is not ``ignore_index``. ValueError: shapes that do not fit, an
+            option out of range. TypeError: an unsuitable dtype. NotImplementedError: a gradient for a weight.
+
+    1 - p comes from what the other classes sum to, so a loss of 1e-30 is as exact as one of 1. A logit of -inf has
+    probability 0 and a zero gradient where it is not the target, and an infinite loss where it is. A logit of +inf,
+    or a row of -inf, gives NaN.
+
+    >>> import numpy as np, fastloss as fl
+    >>> x = np.array([[2.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
+    >>> round(float(fl.focal_loss(x, np.array([0, 2]))), 6)
+    0.266793
+
+    Source: Lin et al. (2017), Focal Loss for Dense Object Detection, arXiv:1708.02002.
+    """
+    if hasattr(alpha, "tolist"):
+        alpha = alpha.tolist()
+    if isinstance(alpha, list):
+        alpha = tuple(alpha)
+    return (
+        (input, target, None, weight, sample_weight),
+        (gamma, alpha, ignore_index, reduction, label_smoothing, axis, empty),
+    )
+
+
+@_of_softmax(
+    "poly",
+    Row(
+        "PolyCrossEntropyLoss",
+        {"input": REAL, "target": Indices()},
+        {"epsilon": Interval(-math.inf, math.inf, "both"), "label_smoothing": UNIT},
+        denominator="class weights",
+        also=("Poly-1", "PolyLoss"),
+        transcendental=True,
+    ),
+)
+def poly_cross_entropy(
+    input: Any,
+    target: Any,
+    epsilon: float = 1.0,
+    weight: Any = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    axis: int | None = None,
+    sample_weight: Any = None,
+    empty: str = "nan",
+) -> Arguments:
+    r"""Cross-entropy of a softmax with another coefficient of its first term in 1 - p: Poly-1.
+
+    .. math:: \ell_n = \sum_c w_c\, t_{nc} \left(-\log p_{nc} + \epsilon\, (1 - p_{nc})\right), \qquad
+        p_{nc} = e^{x_{nc}} / \sum_k e^{x_{nk}}
+
+    where t is one-hot for class indices, and label smoothing e replaces it by (1 - e) t + e / C in both parts (as in
+    the paper).
+
+    Args:
+        input: logits x of shape ``(C)``, ``(N, C)`` or ``(N, C, d1, ...)``.
+        target: class indices of any integer dtype, of the input's shape without the class axis; or class
+            probabilities of a floating dtype and the input's shape.
+        epsilon: any finite number; 0 is :func:`cross_entropy`. The paper's listing has 1; it found 2 best for one
+            network on ImageNet, which is the default of optax, and -1 for detection.
+        weight: w, of shape ``(C)``. With class indices the weight of the label's class multiplies the whole loss of
+            the position, with label smoothing too (:func:`cross_entropy` weighs what is smoothed class by class).
+        ignore_index: positions with this target contribute nothing whatever their logits hold; it may lie outside
+            [0, C). It has no meaning for probabilities.
+        reduction: ``"none"``, ``"sum"``, or ``"mean"``: with class indices divided by the sum of ``weight`` over the
+            positions that count, with probabilities by their number.
+        label_smoothing: e in [0, 1]: the share of the target that is spread evenly over all classes.
+        axis: the class axis; by default 1, or 0 for an input of one dimension.
+        sample_weight: broadcastable to the unreduced loss, which it multiplies; the mean then divides by the sum of
+            the products of weights (of the sample weights alone for probabilities).
+        empty: the mean over nothing: ``"nan"`` or ``"zero"``.
+
+    Returns:
+        The loss: a scalar, or an array of the input's shape without the class axis for ``"none"``. Gradients exist
+        for ``input`` (the default) and for a ``target`` of probabilities.
+
+    Raises:
+        IndexError: a class index outside [0, C) that is not ``ignore_index``. ValueError: shapes that do not fit, an
+            option out of range. TypeError: an unsuitable dtype. NotImplementedError: a gradient for a weight.
+
+    A logit of -inf has probability 0 and a zero gradient where it is not the target, and an infinite loss where it
+    is. A logit of +inf, or a row of -inf, gives NaN.
+
+    >>> import numpy as np, fastloss as fl
+    >>> x = np.array([[2.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
+    >>> round(float(fl.poly_cross_entropy(x, np.array([0, 2]))), 6)  # 0.753109 + the mean of 1 - p
+    1.253822
+
+    Source: Leng et al. (2022), PolyLoss: A Polynomial Expansion Perspective of Classification Loss Functions,
+    arXiv:2204.12511.
+    """
+    return (
+        (input, target, None, weight, sample_weight),
+        (epsilon, ignore_index, reduction, label_smoothing, axis, empty),
+    )
+
+
+@_of_softmax(
+    "generalized",
+    Row(
+        "GeneralizedCrossEntropyLoss",
+        {"input": REAL, "target": Indices()},
+        {"q": Interval(0.0, 1.0, "low"), "label_smoothing": UNIT},
+        denominator="class weights",
+        also=("GCE", "L_q loss", "noise-robust cross-entropy"),
+        transcendental=True,
+    ),
+)
+def generalized_cross_entropy(
+    input: Any,
+    target: Any,
+    q: float = 0.7,
+    weight: Any = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    axis: int | None = None,
+    sample_weight: Any = None,
+    empty: str = "nan",
+) -> Arguments:
+    r"""Between cross-entropy and the probability of being wrong: robust to wrong labels.
+
+    .. math:: \ell_n = \sum_c w_c\, t_{nc}\, \frac{1 - p_{nc}^q}{q}, \qquad
+        p_{nc} = e^{x_{nc}} / \sum_k e^{x_{nk}}
+
+    where t is one-hot for class indices, and label smoothing e replaces it by (1 - e) t + e / C.
+
+    Args:
+        input: logits x of shape ``(C)``, ``(N, C)`` or ``(N, C, d1, ...)``.
+        target: class indices of any integer dtype, of the input's shape without the class axis; or class
+            probabilities of a floating dtype and the input's shape.
+        q: in (0, 1]: 1 is 1 - p, half the mean absolute error of the probabilities, and the limit at 0 is
+            :func:`cross_entropy`.
+        weight: w, of shape ``(C)``. With class indices the weight of the label's class multiplies the whole loss of
+            the position, with label smoothing too (:func:`cross_entropy` weighs what is smoothed class by class).
+        ignore_index: positions with this target contribute nothing whatever their logits hold; it may lie outside
+            [0, C). It has no meaning for probabilities.
+        reduction: ``"none"``, ``"sum"``, or ``"mean"``: with class indices divided by the sum of ``weight`` over the
+            positions that count, with probabilities by their number.
+        label_smoothing: e in [0, 1]: the share of the target that is spread evenly over all classes.
+        axis: the class axis; by default 1, or 0 for an input of one dimension.
+        sample_weight: broadcastable to the unreduced loss, which it multiplies; the mean then divides by the sum of
+            the products of weights (of the sample weights alone for probabilities).
+        empty: the mean over nothing: ``"nan"`` or ``"zero"``.
+
+    Returns:
+        The loss: a scalar, or an array of the input's shape without the class axis for ``"none"``. Gradients exist
+        for ``input`` (the default) and for a ``target`` of probabilities.
+
+    Raises:
+        IndexError: a class index outside [0, C) that is not ``ignore_index``. ValueError: shapes that do not fit, an
+            option out of range. TypeError: an unsuitable dtype. NotImplementedError: a gradient for a weight.
+
+    The loss is at most 1 / q, which it is for a target of probability 0 (a logit of -inf), without a gradient there.
+    A logit of +inf, or a row of -inf, gives NaN.
+
+    >>> import numpy as np, fastloss as fl
+    >>> round(float(fl.generalized_cross_entropy(np.zeros((1, 4)), np.array([2]), q=0.5)), 6)  # (1 - 1/2) / (1/2)
+    1.0
+
+    Source: Zhang and Sabuncu (2018), Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy
+    Labels, arXiv:1805.07836.
+    """
+    return (
+        (input, target, None, weight, sample_weight),
+        (q, ignore_index, reduction, label_smoothing, axis, empty),
+    )
+
+
+class _Categorical:
+    """The options of Keras's cross-entropies: of logits by the kernels of cross_entropy, of probabilities by rows."""
+
+    plain_upstream = True
+    promoting = ()
+
+    def __init__(self, style: Style, from_logits: Any, smoothing: Any, ignored: Any, options: dict[str, Any]) -> None:
+        name = self.name = style.name
+        self.reduction, self.empty = options["reduction"], options["empty"]
+        self.labels = style.labels
+        self.has_statistics = self.from_logits = bool(FLAG.check(name, "from_logits", from_logits))
+        self.smoothing = _errors.number(name, "label_smoothing", smoothing, 0.0, 1.0)
+        axis = _errors.integer(name, "axis", options["axis"])
+        self.ignored = None if ignored is None else _errors.integer(name, "ignore_class", ignored)
+        ignore_index = _NONE_IGNORED if self.ignored is None else self.ignored
+        self.problem: Any
+        if self.from_logits:
+            self.problem = SoftmaxProblem(
+                name, ignore_index, self.reduction, self.smoothing, axis, 0.0, None, self.empty, False
+            )
+        else:
+            self.problem = RowProblem(style, {**options, "ignore_index": ignore_index})
+
+    def warning(self, operands: Operands) -> str | None:
+        return None
+
+    def loss_shape(self, operands: Operands) -> tuple[int, ...]:
+        return self.problem.loss_shape((operands[0], operands[0], None, None, None))  # type: ignore[no-any-return]
+
+    def _axis(self, shape: tuple[int, ...]) -> int:
+        return class_axis(self.name, shape, self.problem.axis)
+
+    def normalise(self, backend: Any, arrays: Operands) -> Operands:
+        name = self.name
+        x: Any
+        t: Any
+        x, t = (backend.convert(array, name, argument) for argument, array in zip(_CLASSES, arrays[:2], strict=False))
+        dtype = _checked_input(name, backend, x)
+        shape = tuple(x.shape)
+        axis = self._axis(shape)
+        said = backend.dtype_name(t)
+        if self.labels:
+            if not backend.is_integer(t):
+                raise TypeError(f"{name}: target has dtype {said}, expected an integer dtype (class indices)")
+        else:
+            if not (backend.is_floating(t) or backend.is_integer(t) or "bool" in said):
+                raise TypeError(f"{name}: target has dtype {said}, expected a floating, integer or bool one")
+            _same_shape(name, "one-hot, or class probabilities", t, shape, axis)
+            t = backend.cast(t, dtype)
+        return self.problem.normalise(backend, (x, t, *arrays[2:]))  # type: ignore[no-any-return]
+
+    def build(
+        self, backend: Any, operands: Operands, upstream: Any, flags: int, outs: tuple[Any, ...]
+    ) -> Runnable | None:
+        """The plan; None where memory needs more than two axes of positions."""
+        shape = tuple(operands[0].shape)
+        axis = self._axis(shape)
+        problem = self.problem
+        if not self.from_logits:
+            problem = copy.copy(problem)
+            numbers = (_KERAS_EPSILON, 1.0 - _KERAS_EPSILON, 1.0 - self.smoothing, self.smoothing / shape[axis])
+            problem.numbers = numbers
+        plan: Any = problem.build(backend, operands, upstream, flags, outs)
+        if self.labels:
+            for part in (plan, *(getattr(plan, stage, None) for stage in ("note", "fold", "write"))):
+                if hasattr(part, "bad"):
+                    part.bad = self._bad(shape[:axis] + shape[axis + 1 :], shape[axis])
+        return plan  # type: ignore[no-any-return]
+
+    def _bad(self, positions: tuple[int, ...], classes: int) -> Callable[[Operands, int], Exception]:
+        def bad(operands: Operands, item: int) -> Exception:
+            where = [int(i) for i in np.unravel_index(item, positions)] if positions else ""
+            also = "" if self.ignored is None else f" or ignore_class ({self.ignored})"
+            label = int(operands[1].reshape(-1)[item])
+            return IndexError(f"{self.name}: target{where} is {label}, expected a class in [0, {classes}){also}")
+
+        return bad
+
+
+_DENSE_ROW = Row(
+    "CategoricalCrossEntropyLoss",
+    {"input": Distribution(), "target": Distribution()},
+    {"from_logits": FLAG, "label_smoothing": UNIT},
+    kinks="p = 1e-7 and 1 - 1e-7: the slope of log p is passed on",
+    also=("Keras categorical crossentropy", "softmax cross-entropy with one-hot labels"),
+    transcendental=True,
+)
+_SPARSE_ROW = Row(
+    "SparseCategoricalCrossEntropyLoss",
+    {"input": Distribution(), "target": Indices()},
+    {"from_logits": FLAG},
+    kinks="p = 1e-7 and 1 - 1e-7: the slope of log p is passed on",
+    also=("Keras sparse categorical crossentropy",),
+    transcendental=True,
+)
+
+
+def _dense(from_logits: Any, label_smoothing: Any, axis: Any, reduction: str, empty: str) -> _Categorical:
+    options = {"axis": axis, "reduction": reduction, "empty": empty}
+    return _Categorical(_DENSE, from_logits, label_smoothing, None, options)
+
+
+def _sparse(from_logits: Any, ignore_class: Any, axis: Any, reduction: str, empty: str) -> _Categorical:
+    options = {"axis": axis, "reduction": reduction, "empty": empty}
+    return _Categorical(_SPARSE, from_logits, 0.0, ignore_class, options)
+
+
+@loss(_dense, _DENSE_ROW, differentiable=("input", "target"), default=("input",), names=_UNWEIGHTED)
+def categorical_cross_entropy(
+    input: Any,
+    target: Any,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+    *,
+    reduction: str = "mean",
+    sample_weight: Any = None,
+    empty: str = "nan",
+) -> Arguments:
+    r"""Cross-entropy of probabilities (or logits) and a one-hot or soft target, with Keras's meaning.
+
+    .. math:: \ell_n = -\sum_c t_{nc} \log \min\left(\max\left(\frac{x_{nc}}{\sum_k x_{nk}},\, 10^{-7}\right),\,
+        1 - 10^{-7}\right)
+
+    or, with ``from_logits``, the same as :func:`cross_entropy`, which clips nothing. Label smoothing e replaces t by
+    (1 - e) t + e / C. Keras's order of arguments is (y_true, y_pred): here, as everywhere, the prediction comes first.
+
+    Args:
+        input: numbers >= 0 (not checked), which are divided by their sum along ``axis``; or logits.
+        target: t, one-hot or class probabilities, of the input's shape; integers and bools are allowed.
+        from_logits: whether ``input`` holds logits.
+        label_smoothing: e in [0, 1]: the share of the target that is spread evenly over all classes.
+        axis: the class axis.
+        reduction: ``"none"``, ``"sum"``, or ``"mean"``, Keras's ``sum_over_batch_size``: divided by the number of
+            positions.
+        sample_weight: broadcastable to the unreduced loss, which it multiplies; the mean then divides by its sum
+            (Keras: by the number of positions still; its ``mean_with_sample_weight`` is ours).
+        empty: the mean over nothing: ``"nan"`` or ``"zero"``.
+
+    Returns:
+        The loss: a scalar, or an array of the input's shape without the class axis for ``"none"``. Gradients exist
+        for ``input`` (the default; of the normalisation too) and ``target``. A clipped probability has none of its
+        own; at the ends it has.
+
+    Raises:
+        ValueError: shapes that do not fit, an option out of range. TypeError: an unsuitable dtype.
+
+    A row of zeros gives NaN, as in Keras. NaN propagates.
+
+    >>> import numpy as np, fastloss as fl
+    >>> p = np.array([[0.05, 0.95, 0.0], [0.1, 0.8, 0.1]])
+    >>> t = np.array([[0, 1, 0], [0, 0, 1]])
+    >>> round(float(fl.categorical_cross_entropy(p, t)), 6)
+    1.176939
+
+    Source: meaning of ``keras.losses.CategoricalCrossentropy``.
+    """
+    return (input, target, None, None, sample_weight), (from_logits, label_smoothing, axis, reduction, empty)
+
+
+@loss(_sparse, _SPARSE_ROW, refused={"target": "class indices have none"}, names=_UNWEIGHTED)
+def sparse_categorical_cross_entropy(
+    input: Any,
+    target: Any,
+    from_logits: bool = False,
+    ignore_class: int | None = None,
+    axis: int = -1,
+    *,
+    reduction: str = "mean",
+    sample_weight: Any = None,
+    empty: str = "nan",
+) -> Arguments:
+    r"""Cross-entropy of probabilities (or logits) and class indices, with Keras's meaning.
+
+    .. math:: \ell_n = -\log \min\left(\max\left(\frac{x_{ny}}{\sum_k x_{nk}},\, 10^{-7}\right),\, 1 - 10^{-7}\right)
+
+    or, with ``from_logits``, the same as :func:`cross_entropy`, which clips nothing. Keras's order of arguments is
+    (y_true, y_pred): here, as everywhere, the prediction comes first.
+
+    Args:
+        input: numbers >= 0 (not checked), which are divided by their sum along ``axis``; or logits.
+        target: class indices y of any integer dtype, of the input's shape without the class axis.
+        from_logits: whether ``input`` holds logits.
+        ignore_class: positions with this target contribute nothing; it may lie outside [0, C).
+        axis: the class axis.
+        reduction: ``"none"``, ``"sum"``, or ``"mean"``, Keras's ``sum_over_batch_size``: divided by the number of
+            positions that count.
+        sample_weight: broadcastable to the unreduced loss, which it multiplies; the mean then divides by its sum
+            (Keras: by the number of positions still; its ``mean_with_sample_weight`` is ours).
+        empty: the mean over nothing: ``"nan"`` or ``"zero"``.
+
+    Returns:
+        The loss: a scalar, or an array of the input's shape without the class axis for ``"none"``. The gradient
+        exists for ``input`` (of the normalisation too); it is 0 where the probability is clipped.
+
+    Raises:
+        IndexError: a class index outside [0, C) that is not ``ignore_class`` (Keras's backends clamp it, give NaN or
+            raise). ValueError: shapes that do not fit, an option out of range. TypeError: an unsuitable dtype.
+
+    A row of zeros gives NaN, as in Keras. NaN propagates.
+
+    >>> import numpy as np, fastloss as fl
+    >>> p = np.array([[0.05, 0.95, 0.0], [0.1, 0.8, 0.1]])
+    >>> round(float(fl.sparse_categorical_cross_entropy(p, np.array([1, 2]))), 6)
+    1.176939
+
+    Source: meaning of ``keras.losses.SparseCategoricalCrossentropy``.
+    """
+    return (input, target, None, None, sample_weight), (from_logits, ignore_class, axis, reduction, empty)
+
+
+_DENSE = _style(
+    categorical_cross_entropy, "categorical", replace(_DENSE_ROW, parameters={}), _UNWEIGHTED, dense=(0, 1), later=True
+)
+_SPARSE = _style(
+    sparse_categorical_cross_entropy,
+    "sparse_categorical",
+    replace(_SPARSE_ROW, parameters={}),
+    _UNWEIGHTED,
+    labels=True,
+)
+
+
+_ENTROPY_ROW = Row(
+    "EntropyLoss",
+    {"input": REAL},
+    {"from_logits": FLAG},
+    kinks="a probability of 0: slope 0",
+    also=("Shannon entropy", "entropy minimisation", "confidence penalty"),
+    transcendental=True,
+)
+
+
+def _entropy(from_logits: Any, axis: Any, reduction: str, empty: str) -> RowProblem:
+    options = {"from_logits": from_logits, "axis": axis, "reduction": reduction, "empty": empty}
+    FLAG.check("entropy_loss", "from_logits", from_logits)
+    style = _ENTROPY if from_logits else replace(_ENTROPY, formula="entropy_of_probabilities", softmax=0, tops=0)
+    return RowProblem(style, options)
+
+
+@loss(_entropy, _ENTROPY_ROW, names=("input", "", "", "", "sample_weight"))
+def entropy_loss(
+    input: Any,
+    from_logits: bool = True,
+    axis: int | None = None,
+    *,
+    reduction: str = "mean",
+    sample_weight: Any = None,
+    empty: str = "nan",
+) -> Arguments:
+    r"""Entropy of the predicted distribution, in nats: minimised it makes predictions confident.
+
+    .. math:: \ell_n = -\sum_c p_{nc} \log p_{nc}, \qquad p_{nc} = e^{x_{nc}} / \sum_k e^{x_{nk}}
+
+    or, without ``from_logits``, p is the input itself.
+
+    Args:
+        input: logits x, or probabilities p (not checked, nor that they add up to 1), of shape ``(C)``, ``(N, C)`` or
+            ``(N, C, d1, ...)``.
+        from_logits: whether ``input`` holds logits.
+        axis: the class axis; by default 1, or 0 for an input of one dimension.
+        reduction: ``"none"``, ``"sum"``, or ``"mean"``: divided by the number of distributions.
+        sample_weight: broadcastable to the unreduced loss, which it multiplies; the mean then divides by its sum.
+        empty: the mean over nothing: ``"nan"`` or ``"zero"``.
+
+    Returns:
+        The loss: a scalar, or an array of the input's shape without the class axis for ``"none"``. The gradient
+        exists for ``input``; by a probability of 0, given as such, it is 0 (in the limit it is infinite).
+
+    Raises:
+        ValueError: an option out of range. TypeError: a dtype that is not floating.
+
+    0 log 0 is 0, and so is the gradient by a logit of -inf. A logit of +inf, a row of -inf and a negative probability
+    give NaN.
+
+    >>> import numpy as np, fastloss as fl
+    >>> float(fl.entropy_loss(np.zeros((1, 2)))) == np.log(2)
+    True
+    >>> float(fl.entropy_loss(np.array([[0.0, 1.0, 0.0]]), from_logits=False))
+    0.0
+
+    Source: Shannon (1948), A Mathematical Theory of Communication; as a loss: Grandvalet and Bengio (2004),
+    Semi-supervised Learning by Entropy Minimization.
+    """
+    return (input, None, None, None, sample_weight), (from_logits, axis, reduction, empty)
+
+
+_ENTROPY = _style(entropy_loss, "entropy", _ENTROPY_ROW, ("input", "", "", "", "sample_weight"), tops=1, softmax=1)
+
+
+def _temperatures(temperature: float) -> tuple[float, ...]:
+    return 1.0 / float(temperature), float(temperature)
+
+
+@rowwise(
+    "kl_with_logits",
+    Row(
+        "KLDivWithLogitsLoss",
+        {"student": REAL, "teacher": REAL},
+        {"temperature": Interval(0.0, math.inf, "both")},
+        also=("knowledge distillation", "distillation loss", "relative entropy"),
+        transcendental=True,
+    ),
+    names=("student", "teacher", "", "", "sample_weight"),
+    dense=("student", "teacher"),
+    sums=3,
+    tops=2,
+    axis="class",
+    numbers=_temperatures,
+    default=("student",),
+)
+def kl_div_with_logits(
+    student: Any,
+    teacher: Any,
+    temperature: float = 1.0,
+    *,
+    reduction: str = "mean",
+    axis: int | None = None,
+    sample_weight: Any = None,
+    empty: str = "nan",
+) -> Arguments:
+    r"""Divergence of a student's softmax from a teacher's, from the logits of both: knowledge distillation.
+
+    .. math:: \ell_n = T^2 \sum_c p_{nc} \log \frac{p_{nc}}{q_{nc}}, \qquad
+        p = \operatorname{softmax}(\text{teacher} / T), \quad q = \operatorname{softmax}(\text{student} / T)
+
+    The factor :math:`T^2` keeps the size of the gradient as the temperature changes, as Hinton et al. advise and
+    common implementations do.
+
+    Args:
+        student: logits of shape ``(C)``, ``(N, C)`` or ``(N, C, d1, ...)``.
+        teacher: logits, broadcastable with the student's.
+        temperature: T > 0.
+        reduction: ``"none"``, ``"sum"``, or ``"mean"``: divided by the number of distributions, which
+            :func:`kl_div` calls ``"batchmean"`` where there is one axis of them.
+        axis: the class axis; by default 1, or 0 for an input of one dimension.
+        sample_weight: broadcastable to the unreduced loss, which it multiplies; the mean then divides by its sum.
+        empty: the mean over nothing: ``"nan"`` or ``"zero"``.
+
+    Returns:
+        The loss: a scalar, or an array of the shape without the class axis for ``"none"``. Gradients exist for
+        ``student`` (the default) and ``teacher``.
+
+    Raises:
+        ValueError: shapes that do not broadcast, an option out of range. TypeError: a dtype that is not floating.
+
+    At least 0, and exactly 0 for equal logits; no digits are lost as the two approach each other. It is not
+    symmetric: classes that the teacher rules out (a logit of -inf) count nothing, classes that only the student rules
+    out cost infinity. A logit of +inf, or a row of -inf, gives NaN.
+
+    >>> import numpy as np, fastloss as fl
+    >>> teacher = np.log(np.array([[0.5, 0.25, 0.25]]))
+    >>> round(float(fl.kl_div_with_logits(np.zeros((1, 3)), teacher)), 6)  # log 3 - 1.5 log 2
+    0.058892
+
+    Source: Hinton, Vinyals and Dean (2015), Distilling the Knowledge in a Neural Network, arXiv:1503.02531; Kullback
+    and Leibler (1951), On Information and Sufficiency.
+    """
+    return (student, teacher, None, None, sample_weight), (temperature, reduction, axis, empty)

@@ -1,0 +1,825 @@
+"""The loops of every loss whose value at a position is a reduction over K elements along one axis, once.
+
+A loss says four small things, each a template (``q`` are its parameters, ``y`` one number of the row: a target of its
+own, or the element of the label's class; ``x, t, z`` are one element of up to three dense operands, 1 where absent):
+
+- ``TOPS(x, t, z, y, q)``: up to three numbers whose maxima over the row are wanted first; most losses have none.
+- ``SUMS(x, t, z, y, m, q)``: up to four numbers that are added up over the row, in float64; ``m`` holds the maxima.
+- ``FINISH(s, o, m, y, k, q)``: from the sums ``s``, once a row and in float64: the loss and four coefficients.
+- ``SLOPES(x, t, z, y, m, c, q)``: from the coefficients ``c``, the slopes by x, t and z of one element.
+
+A loss whose sums need sums of the whole row says two more, and has at most two numbers in ``SUMS``:
+
+- ``MIDDLE(s, o, q)``: from those sums, once a row and in float64: three numbers ``g``.
+- ``LATER(x, t, z, y, m, g, q)``: up to two numbers that are added up in another look at the row: ``s[2]`` and ``s[3]``.
+
+``SOFTMAX``: x is the distance d <= 0 to the largest of the row wherever a template sees it (with ``SOFTMAX_TWO`` so
+is t), m holds the maxima, and o what all elements but one that attains the maximum sum to as exp(d), so that small
+probabilities are not lost beside a 1: see classification_cpu.py. ``INDEX``: the target is one class index a row; y is
+the element of that class, and FINISH returns the slope there as a sixth number, which replaces that of SLOPES.
+
+Two ways through a tile of n positions and some elements of each, with the same templates:
+
+- in rows, where the elements of a row are neighbours in memory: sums in registers;
+- in lanes, where positions are neighbours, or rows are short and were turned: one position in each lane of a vector.
+
+Three layers, so that a new loss compiles nothing but its formulas: ``rows`` walks the blocks, finds or copies the
+tiles and knows bytes only; ``row_moves`` and ``row_positions`` know the dtype; ``row_sums``, ``row_finish`` and
+``row_slopes`` the formulas. All that is said of a position is float64 until it meets the elements.
+"""
+
+import numpy as np
+
+from fastloss.kernels.build_cpu import Template
+from fastloss.kernels.classification_lanes_cpu import _fetch, _flush
+from fastloss.kernels.launch_cpu import (
+    COUNTING,
+    FLAGS,
+    GRAD,
+    GRAD_INPUT,
+    GRADIENTS,
+    INPUT,
+    LOSSES,
+    PARAMETERS,
+    SAMPLE_WEIGHT,
+    SCALE,
+    SLOTS,
+    STATISTICS,
+    TARGET,
+    THIRD,
+    UPSTREAM,
+    VALUE,
+    WEIGHT,
+)
+from fastloss.kernels.math_cpu import MATH
+from fastloss.kernels.memory_cpu import (
+    ACCUMULATE,
+    call_kernel,
+    load_double,
+    load_int,
+    stack_buffer,
+    store_double,
+    store_int,
+)
+
+add_wide, select_wide = ACCUMULATE["float64"], MATH["float64"]["select"]
+
+# Parameters of a launch: C functions first (0 where not needed). LAYOUT is the address of a table: outer, inner and
+# element strides of x, t, z and their gradients, in elements; PRESENT has a bit for each. ROW_OPERAND is the slot of
+# the operand that y is.
+(
+    SUMS_FUNCTION,
+    FINISH_FUNCTION,
+    SLOPES_FUNCTION,
+    MOVES_FUNCTION,
+    POSITIONS_FUNCTION,
+    LAYOUT,
+    LENGTH,
+    INNER,
+    LANES,
+    CHUNK,
+    BYTES,
+    KIND,
+    TOPS_FUNCTION,
+    STAGE,
+    PIECES,
+    ROW_OPERAND,
+    UPSTREAM_STRIDE,
+    IGNORE_INDEX,
+    COUNT_CLASS_WEIGHTS,
+    HAS_LABELS,
+    KEPT_AT,
+    PRESENT,
+    LATER_FUNCTION,
+    Q,
+) = range(PARAMETERS, PARAMETERS + 24)
+PARAMETER_COUNT = 6
+# What the loops see besides: steps (bytes) from one position to the next (rows) or one element to the next (lanes) of
+# the six arrays, where each starts at this position, the numbers of the positions, the first element of the tile.
+STEP = SLOTS
+ORIGIN, BUFFERS, BEGIN = STEP + 6, STEP + 12, STEP + 13
+TILE_SLOTS = SLOTS + 16
+TILE_SLOTS_BYTES = 8 * TILE_SLOTS
+
+#: Ways through memory.
+IN_ROWS, IN_LANES_PLACE, IN_LANES_COPIED = range(3)
+#: A huge row is cut in pieces: their sums are noted, folded into coefficients, and the slopes written from those.
+WHOLE, NOTE, FOLD, WRITE = range(4)
+PIECE = 65536
+PART, KEPT = 4, 4  # numbers that are noted of a piece, and kept of a row
+
+#: Positions in a tile at most, and elements of an operand in a tile that is copied.
+MAX_LANES = 256
+TILE = 2048
+TILE_BYTES = 8 * TILE
+COPIES_BYTES = 6 * TILE_BYTES
+LANE_BYTES = 8 * MAX_LANES
+#: Elements of a row are worked on in multiples of this many, its last group stepping back over some: a vector loop
+#: then has no remainder.
+GROUP = 64
+
+# Numbers of a position, each in a buffer of its own.
+(WEIGHTS, SCALES, OWN, LABELS, TOP, SUM, SMALL, MAXIMA, LOSS, COEFFICIENT, LABEL_SLOPE) = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    7,
+    11,
+    13,
+    15,
+    16,
+    20,
+)
+BUFFERS_BYTES = 21 * LANE_BYTES
+#: What lanes read at every element.
+NARROWED = (OWN, TOP, TOP + 1, TOP + 2, *range(COEFFICIENT, COEFFICIENT + 4), WEIGHTS, SCALES)
+PROLOGUE_BYTES = len(NARROWED) * LANE_BYTES
+
+# Modes of ``row_sums``, ``row_positions`` and ``row_moves``.
+FIND, ADD, ADD_LATER = range(3)
+READ, READ_LABELS, STORE_LOSSES, STORE_LABEL_SLOPES = range(4)
+FETCH, FLUSH, NO_MOVE = range(3)
+
+
+@Template
+def _parameters(arguments):
+    return (
+        real(load_double(arguments, Q)),
+        real(load_double(arguments, Q + 1)),
+        real(load_double(arguments, Q + 2)),
+        real(load_double(arguments, Q + 3)),
+        real(load_double(arguments, Q + 4)),
+        real(load_double(arguments, Q + 5)),
+    )
+
+
+@Template
+def _narrow(buffers, n, numbers):
+    # What is said of n positions, in the type of the arithmetic: y, m, c, weight, scale.
+    for j, which in enumerate(NARROWED):
+        for i in range(n):
+            store_tile(numbers + j * LANE_BYTES, i, real(load_wide(buffers + which * LANE_BYTES, i)))
+
+
+@Template
+def _higher(a, b):
+    # A softmax finds its NaN in the sums, the others here.
+    return maxnum(a, b) if SOFTMAX else maximum(a, b)
+
+
+@Template
+def softmax_tops(x, t, z, y, q):
+    return x, t, z
+
+
+@Template
+def row_tops(mode, n, count, tile, partial):
+    """Raise the maxima of n rows by ``count`` elements of each."""
+    q = _parameters(tile)
+    one = real(1.0)
+    buffers = load_int(tile, BUFFERS)
+    own, tops = buffers + OWN * LANE_BYTES, buffers + TOP * LANE_BYTES
+    full = count // GROUP * GROUP
+    group = min(GROUP, count)
+    for r in range(n):
+        x = load_int(tile, INPUT) + r * load_int(tile, STEP)
+        t = load_int(tile, INPUT + 1) + r * load_int(tile, STEP + 1)
+        z = load_int(tile, INPUT + 2) + r * load_int(tile, STEP + 2)
+        y = real(load_wide(own, r)) if HAS_Y else one
+        m0 = m1 = m2 = -real(np.inf)
+        first, size = 0, full
+        for _ in range(2):
+            for i in range(size):
+                ti = load(t, first + i) if HAS_T else one
+                zi = load(z, first + i) if HAS_Z else one
+                a = TOPS(load(x, first + i), ti, zi, y, q)
+                m0 = _higher(m0, a[0])
+                if TOP_2:
+                    m1 = _higher(m1, a[1])
+                if TOP_3:
+                    m2 = _higher(m2, a[2])
+            first, size = count - group, group if full < count else 0
+        store_wide(tops, r, _higher(real(load_wide(tops, r)), m0))
+        if TOP_2:
+            store_wide(tops + LANE_BYTES, r, _higher(real(load_wide(tops + LANE_BYTES, r)), m1))
+        if TOP_3:
+            store_wide(tops + 2 * LANE_BYTES, r, _higher(real(load_wide(tops + 2 * LANE_BYTES, r)), m2))
+
+
+@Template
+def lane_tops(mode, n, count, tile, partial):
+    """The same in lanes."""
+    q = _parameters(tile)
+    one = real(1.0)
+    buffers = load_int(tile, BUFFERS)
+    own, tops = buffers + OWN * LANE_BYTES, buffers + TOP * LANE_BYTES
+    m0, m1, m2 = stack_buffer(LANE_BYTES), stack_buffer(LANE_BYTES), stack_buffer(LANE_BYTES)
+    for i in range(n):
+        store_tile(m0, i, real(load_wide(tops, i)))
+        store_tile(m1, i, real(load_wide(tops + LANE_BYTES, i)))
+        store_tile(m2, i, real(load_wide(tops + 2 * LANE_BYTES, i)))
+    for c in range(count):
+        x = load_int(tile, INPUT) + c * load_int(tile, STEP)
+        t = load_int(tile, INPUT + 1) + c * load_int(tile, STEP + 1)
+        z = load_int(tile, INPUT + 2) + c * load_int(tile, STEP + 2)
+        for i in range(n):
+            ti = load(t, i) if HAS_T else one
+            zi = load(z, i) if HAS_Z else one
+            a = TOPS(load(x, i), ti, zi, real(load_wide(own, i)) if HAS_Y else one, q)
+            store_tile(m0, i, _higher(load_tile(m0, i), a[0]))
+            if TOP_2:
+                store_tile(m1, i, _higher(load_tile(m1, i), a[1]))
+            if TOP_3:
+                store_tile(m2, i, _higher(load_tile(m2, i), a[2]))
+    for i in range(n):
+        store_wide(tops, i, np.float64(load_tile(m0, i)))
+        store_wide(tops + LANE_BYTES, i, np.float64(load_tile(m1, i)))
+        store_wide(tops + 2 * LANE_BYTES, i, np.float64(load_tile(m2, i)))
+
+
+@Template
+def row_sums(mode, n, count, tile, partial):
+    """Add to the sums of n rows what ``count`` elements of each give."""
+    q = _parameters(tile)
+    zero, one = real(0.0), real(1.0)
+    buffers = load_int(tile, BUFFERS)
+    own, tops, sums = buffers + OWN * LANE_BYTES, buffers + TOP * LANE_BYTES, buffers + SUM * LANE_BYTES
+    small, maxima = buffers + SMALL * LANE_BYTES, buffers + MAXIMA * LANE_BYTES
+    full = count // GROUP * GROUP
+    group = min(GROUP, count)
+    back = count - group
+    for r in range(n):
+        x = load_int(tile, INPUT) + r * load_int(tile, STEP)
+        t = load_int(tile, INPUT + 1) + r * load_int(tile, STEP + 1)
+        z = load_int(tile, INPUT + 2) + r * load_int(tile, STEP + 2)
+        y = real(load_wide(own, r)) if HAS_Y else one
+        m0 = real(load_wide(tops, r)) if TOP_1 else zero
+        m1 = real(load_wide(tops + LANE_BYTES, r)) if TOP_2 else zero
+        m2 = real(load_wide(tops + 2 * LANE_BYTES, r)) if TOP_3 else zero
+        s0 = s1 = s2 = s3 = e0 = e1 = n0 = n1 = 0.0
+        first, size, skip = 0, full, 0
+        for _ in range(2):
+            for i in range(size):
+                new = i >= skip
+                xi = load(x, first + i)
+                ti = load(t, first + i) if HAS_T else one
+                zi = load(z, first + i) if HAS_Z else one
+                if SOFTMAX:
+                    xi -= m0
+                    is_top = xi == zero
+                    e0 = add_wide(e0, np.float64(select(is_top | (not new), zero, exp_softmax(xi))))
+                    n0 = add_wide(n0, select_wide(is_top & new, 1.0, 0.0))
+                if SOFTMAX_TWO:
+                    ti -= m1
+                    is_top = ti == zero
+                    e1 = add_wide(e1, np.float64(select(is_top | (not new), zero, exp_softmax(ti))))
+                    n1 = add_wide(n1, select_wide(is_top & new, 1.0, 0.0))
+                a = SUMS(xi, ti, zi, y, (m0, m1, m2), q)
+                if SUM_1:
+                    s0 = add_wide(s0, select_wide(new, np.float64(a[0]), 0.0))
+                if SUM_2:
+                    s1 = add_wide(s1, select_wide(new, np.float64(a[1]), 0.0))
+                if SUM_3:
+                    s2 = add_wide(s2, select_wide(new, np.float64(a[2]), 0.0))
+                if SUM_4:
+                    s3 = add_wide(s3, select_wide(new, np.float64(a[3]), 0.0))
+            first, size, skip = back, group if full < count else 0, full - back
+        if SOFTMAX:
+            _add_to(small, r, e0)
+            _add_to(maxima, r, n0)
+        if SOFTMAX_TWO:
+            _add_to(small + LANE_BYTES, r, e1)
+            _add_to(maxima + LANE_BYTES, r, n1)
+        if SUM_1:
+            _add_to(sums, r, s0)
+        if SUM_2:
+            _add_to(sums + LANE_BYTES, r, s1)
+        if SUM_3:
+            _add_to(sums + 2 * LANE_BYTES, r, s2)
+        if SUM_4:
+            _add_to(sums + 3 * LANE_BYTES, r, s3)
+
+
+@Template
+def _add_to(address, i, term):
+    store_wide(address, i, load_wide(address, i) + term)
+
+
+@Template
+def lane_sums(mode, n, count, tile, partial):
+    """The same in lanes."""
+    q = _parameters(tile)
+    zero, one = real(0.0), real(1.0)
+    buffers = load_int(tile, BUFFERS)
+    sums = buffers + SUM * LANE_BYTES
+    small, maxima = buffers + SMALL * LANE_BYTES, buffers + MAXIMA * LANE_BYTES
+    numbers = stack_buffer(PROLOGUE_BYTES)
+    _narrow(buffers, n, numbers)
+    for c in range(count):
+        x = load_int(tile, INPUT) + c * load_int(tile, STEP)
+        t = load_int(tile, INPUT + 1) + c * load_int(tile, STEP + 1)
+        z = load_int(tile, INPUT + 2) + c * load_int(tile, STEP + 2)
+        for i in range(n):
+            y = load_tile(numbers, i) if HAS_Y else one
+            m0 = load_tile(numbers + LANE_BYTES, i) if TOP_1 else zero
+            m1 = load_tile(numbers + 2 * LANE_BYTES, i) if TOP_2 else zero
+            m2 = load_tile(numbers + 3 * LANE_BYTES, i) if TOP_3 else zero
+            xi = load(x, i)
+            ti = load(t, i) if HAS_T else one
+            zi = load(z, i) if HAS_Z else one
+            if SOFTMAX:
+                xi -= m0
+                _add_to(small, i, np.float64(select(xi == zero, zero, exp_softmax(xi))))
+                _add_to(maxima, i, select_wide(xi == zero, 1.0, 0.0))
+            if SOFTMAX_TWO:
+                ti -= m1
+                _add_to(small + LANE_BYTES, i, np.float64(select(ti == zero, zero, exp_softmax(ti))))
+                _add_to(maxima + LANE_BYTES, i, select_wide(ti == zero, 1.0, 0.0))
+            a = SUMS(xi, ti, zi, y, (m0, m1, m2), q)
+            if SUM_1:
+                _add_to(sums, i, np.float64(a[0]))
+            if SUM_2:
+                _add_to(sums + LANE_BYTES, i, np.float64(a[1]))
+            if SUM_3:
+                _add_to(sums + 2 * LANE_BYTES, i, np.float64(a[2]))
+            if SUM_4:
+                _add_to(sums + 3 * LANE_BYTES, i, np.float64(a[3]))
+
+
+@Template
+def row_later(mode, n, count, tile, partial):
+    """Add to the third and fourth sum of n positions what ``count`` elements give that need the first sums."""
+    x = load_int(tile, INPUT)
+    t = load_int(tile, INPUT + 1)
+    z = load_int(tile, INPUT + 2)
+    x_step = load_int(tile, STEP)
+    t_step = load_int(tile, STEP + 1)
+    z_step = load_int(tile, STEP + 2)
+    buffers = load_int(tile, BUFFERS)
+    q = _parameters(tile)
+    zero, one = real(0.0), real(1.0)
+    own, sums, top = buffers + OWN * LANE_BYTES, buffers + SUM * LANE_BYTES, buffers + TOP * LANE_BYTES
+    middle0, middle1, middle2 = stack_buffer(LANE_BYTES), stack_buffer(LANE_BYTES), stack_buffer(LANE_BYTES)
+    for i in range(n):
+        others = 0.0
+        if SOFTMAX:
+            others = load_wide(buffers + MAXIMA * LANE_BYTES, i) - 1.0 + load_wide(buffers + SMALL * LANE_BYTES, i)
+        g = MIDDLE((load_wide(sums, i), load_wide(sums + LANE_BYTES, i)), others, q)
+        store_wide(middle0, i, g[0])
+        store_wide(middle1, i, g[1])
+        store_wide(middle2, i, g[2])
+    if LANES_SIDE:
+        for c in range(count):
+            for i in range(n):
+                m0 = real(load_wide(top, i)) if TOP_1 else zero
+                xi = load(x + c * x_step, i)
+                xi = xi - m0 if SOFTMAX else xi
+                ti = load(t + c * t_step, i) if HAS_T else one
+                zi = load(z + c * z_step, i) if HAS_Z else one
+                y = real(load_wide(own, i)) if HAS_Y else one
+                g = (real(load_wide(middle0, i)), real(load_wide(middle1, i)), real(load_wide(middle2, i)))
+                a = LATER(xi, ti, zi, y, (m0, zero, zero), g, q)
+                sum2, sum3 = sums + 2 * LANE_BYTES, sums + 3 * LANE_BYTES
+                store_wide(sum2, i, load_wide(sum2, i) + np.float64(a[0]))
+                store_wide(sum3, i, load_wide(sum3, i) + np.float64(a[1]))
+    else:
+        full = count // GROUP * GROUP
+        group = min(GROUP, count)
+        back = count - group
+        for r in range(n):
+            m0 = real(load_wide(top, r)) if TOP_1 else zero
+            y = real(load_wide(own, r)) if HAS_Y else one
+            g = (real(load_wide(middle0, r)), real(load_wide(middle1, r)), real(load_wide(middle2, r)))
+            s2 = s3 = 0.0
+            first, size, skip = 0, full, 0
+            for _ in range(2):
+                for i in range(size):
+                    new = i >= skip
+                    xi = load(x + r * x_step, first + i)
+                    xi = xi - m0 if SOFTMAX else xi
+                    ti = load(t + r * t_step, first + i) if HAS_T else one
+                    zi = load(z + r * z_step, first + i) if HAS_Z else one
+                    a = LATER(xi, ti, zi, y, (m0, zero, zero), g, q)
+                    s2 = add_wide(s2, select_wide(new, np.float64(a[0]), 0.0))
+                    s3 = add_wide(s3, select_wide(new, np.float64(a[1]), 0.0))
+                first, size, skip = back, group if full < count else 0, full - back
+            store_wide(sums + 2 * LANE_BYTES, r, load_wide(sums + 2 * LANE_BYTES, r) + s2)
+            store_wide(sums + 3 * LANE_BYTES, r, load_wide(sums + 3 * LANE_BYTES, r) + s3)
+
+
+@Template
+def _number(buffers, which, i):
+    return real(load_wide(buffers + which * LANE_BYTES, i))
+
+
+@Template
+def row_finish(mode, n, count, tile, partial):
+    """From the sums of n positions of ``count`` elements each: losses, coefficients, and the sum of the losses."""
+    buffers = load_int(tile, BUFFERS)
+    q = _parameters(tile)
+    k = real(count)
+    zero, one = real(0.0), real(1.0)
+    for i in range(n):
+        s = (
+            _number(buffers, SUM, i) if SUM_1 else zero,
+            _number(buffers, SUM + 1, i) if SUM_2 else zero,
+            _number(buffers, SUM + 2, i) if SUM_3 else zero,
+            _number(buffers, SUM + 3, i) if SUM_4 else zero,
+        )
+        m = (
+            _number(buffers, TOP, i) if TOP_1 else zero,
+            _number(buffers, TOP + 1, i) if TOP_2 else zero,
+            _number(buffers, TOP + 2, i) if TOP_3 else zero,
+        )
+        others0 = others1 = zero
+        if SOFTMAX:
+            maxima = load_wide(buffers + MAXIMA * LANE_BYTES, i)
+            others0 = real((maxima - 1.0) + load_wide(buffers + SMALL * LANE_BYTES, i))
+        if SOFTMAX_TWO:
+            maxima = load_wide(buffers + (MAXIMA + 1) * LANE_BYTES, i)
+            others1 = real((maxima - 1.0) + load_wide(buffers + (SMALL + 1) * LANE_BYTES, i))
+        y = real(load_wide(buffers + OWN * LANE_BYTES, i)) if HAS_Y else one
+        if SOFTMAX and INDEX:
+            y -= m[0]
+        result = FINISH(s, (others0, others1), m, y, k, q)
+        weight = load_wide(buffers + WEIGHTS * LANE_BYTES, i)
+        # A weight of 0 gives 0, whatever it stands before.
+        loss = select_wide(weight == 0.0, 0.0, np.float64(result[0]) * weight)
+        store_wide(buffers + LOSS * LANE_BYTES, i, loss)
+        store_wide(buffers + COEFFICIENT * LANE_BYTES, i, np.float64(result[1]))
+        store_wide(buffers + (COEFFICIENT + 1) * LANE_BYTES, i, np.float64(result[2]))
+        store_wide(buffers + (COEFFICIENT + 2) * LANE_BYTES, i, np.float64(result[3]))
+        store_wide(buffers + (COEFFICIENT + 3) * LANE_BYTES, i, np.float64(result[4]))
+        if INDEX:
+            store_wide(buffers + LABEL_SLOPE * LANE_BYTES, i, np.float64(result[5]))
+    total = 0.0
+    for i in range(n):
+        total = add_wide(total, load_wide(buffers + LOSS * LANE_BYTES, i))
+    store_double(partial, 0, total)
+
+
+@Template
+def _slopes_at(x, t, z, i, y, m, c, q):
+    one = real(1.0)
+    xi = load(x, i)
+    ti = load(t, i) if HAS_T else one
+    zi = load(z, i) if HAS_Z else one
+    if SOFTMAX:
+        xi -= m[0]
+    if SOFTMAX_TWO:
+        ti -= m[1]
+    return SLOPES(xi, ti, zi, y, m, c, q)
+
+
+@Template
+def row_slopes(mode, n, count, tile, partial):
+    """The slopes of ``count`` elements of n rows, times the factor of each row."""
+    q = _parameters(tile)
+    zero, one = real(0.0), real(1.0)
+    buffers = load_int(tile, BUFFERS)
+    own, tops, coefficient = buffers + OWN * LANE_BYTES, buffers + TOP * LANE_BYTES, buffers + COEFFICIENT * LANE_BYTES
+    full = count // GROUP * GROUP
+    group = min(GROUP, count)
+    for r in range(n):
+        x = load_int(tile, INPUT) + r * load_int(tile, STEP)
+        t = load_int(tile, INPUT + 1) + r * load_int(tile, STEP + 1)
+        z = load_int(tile, INPUT + 2) + r * load_int(tile, STEP + 2)
+        gx = load_int(tile, GRAD_INPUT) + r * load_int(tile, STEP + 3)
+        gt = load_int(tile, GRAD_INPUT + 1) + r * load_int(tile, STEP + 4)
+        gz = load_int(tile, GRAD_INPUT + 2) + r * load_int(tile, STEP + 5)
+        y = real(load_wide(own, r)) if HAS_Y else one
+        m = (
+            real(load_wide(tops, r)) if TOP_1 else zero,
+            real(load_wide(tops + LANE_BYTES, r)) if TOP_2 else zero,
+            real(load_wide(tops + 2 * LANE_BYTES, r)) if TOP_3 else zero,
+        )
+        c = (
+            real(load_wide(coefficient, r)),
+            real(load_wide(coefficient + LANE_BYTES, r)),
+            real(load_wide(coefficient + 2 * LANE_BYTES, r)),
+            real(load_wide(coefficient + 3 * LANE_BYTES, r)),
+        )
+        dead = load_wide(buffers + WEIGHTS * LANE_BYTES, r) == 0.0
+        scale = real(load_wide(buffers + SCALES * LANE_BYTES, r))
+        first, size = 0, full
+        for _ in range(2):
+            # One stream of stores at a time: more of them break up the writing of whole lines.
+            if WANT_X:
+                for i in range(first, first + size):
+                    store(gx, i, select(dead, zero, _slopes_at(x, t, z, i, y, m, c, q)[0] * scale))
+            if WANT_T:
+                for i in range(first, first + size):
+                    store(gt, i, select(dead, zero, _slopes_at(x, t, z, i, y, m, c, q)[1] * scale))
+            if WANT_Z:
+                for i in range(first, first + size):
+                    store(gz, i, select(dead, zero, _slopes_at(x, t, z, i, y, m, c, q)[2] * scale))
+            first, size = count - group, group if full < count else 0
+
+
+@Template
+def lane_slopes(mode, n, count, tile, partial):
+    """The same in lanes."""
+    q = _parameters(tile)
+    zero, one = real(0.0), real(1.0)
+    numbers = stack_buffer(PROLOGUE_BYTES)
+    _narrow(load_int(tile, BUFFERS), n, numbers)
+    for c in range(count):
+        x = load_int(tile, INPUT) + c * load_int(tile, STEP)
+        t = load_int(tile, INPUT + 1) + c * load_int(tile, STEP + 1)
+        z = load_int(tile, INPUT + 2) + c * load_int(tile, STEP + 2)
+        gx = load_int(tile, GRAD_INPUT) + c * load_int(tile, STEP + 3)
+        gt = load_int(tile, GRAD_INPUT + 1) + c * load_int(tile, STEP + 4)
+        gz = load_int(tile, GRAD_INPUT + 2) + c * load_int(tile, STEP + 5)
+        for i in range(n):
+            xi = load(x, i)
+            ti = load(t, i) if HAS_T else one
+            zi = load(z, i) if HAS_Z else one
+            y = load_tile(numbers, i) if HAS_Y else one
+            m0 = load_tile(numbers + LANE_BYTES, i) if TOP_1 else zero
+            m1 = load_tile(numbers + 2 * LANE_BYTES, i) if TOP_2 else zero
+            m2 = load_tile(numbers + 3 * LANE_BYTES, i) if TOP_3 else zero
+            if SOFTMAX:
+                xi -= m0
+            if SOFTMAX_TWO:
+                ti -= m1
+            ci = (
+                load_tile(numbers + 4 * LANE_BYTES, i),
+                load_tile(numbers + 5 * LANE_BYTES, i),
+                load_tile(numbers + 6 * LANE_BYTES, i),
+                load_tile(numbers + 7 * LANE_BYTES, i),
+            )
+            slope = SLOPES(xi, ti, zi, y, (m0, m1, m2), ci, q)
+            dead = load_tile(numbers + 8 * LANE_BYTES, i) == zero
+            scale = load_tile(numbers + 9 * LANE_BYTES, i)
+            if WANT_X:
+                store(gx, i, select(dead, zero, slope[0] * scale))
+            if WANT_T:
+                store(gt, i, select(dead, zero, slope[1] * scale))
+            if WANT_Z:
+                store(gz, i, select(dead, zero, slope[2] * scale))
+
+
+@Template
+def row_positions(mode, position, n, tile, partial):
+    """What is said of positions, not of elements: weights, labels, upstream gradients, losses."""
+    buffers = load_int(tile, BUFFERS)
+    weights, labels = buffers + WEIGHTS * LANE_BYTES, buffers + LABELS * LANE_BYTES
+    scales, own = buffers + SCALES * LANE_BYTES, buffers + OWN * LANE_BYTES
+    layout = load_int(tile, LAYOUT)
+    if mode == READ:
+        target = load_int(tile, TARGET)
+        class_weight = load_int(tile, WEIGHT)
+        sample_weight = load_int(tile, SAMPLE_WEIGHT)
+        upstream = load_int(tile, UPSTREAM)
+        upstream_stride = load_int(tile, UPSTREAM_STRIDE)
+        row_operand = load_int(tile, ROW_OPERAND)
+        ignore_index = load_int(tile, IGNORE_INDEX)
+        length = load_int(tile, LENGTH)
+        scale = load_double(tile, SCALE)
+        bad = -1
+        counted = 0.0
+        for i in range(n):
+            store_wide(weights, i, 1.0)
+        if sample_weight != 0:
+            for i in range(n):
+                store_wide(weights, i, np.float64(load_real(sample_weight, position + i)))
+        if row_operand != 0:
+            y = load_int(tile, row_operand)
+            for i in range(n):
+                store_wide(own, i, np.float64(load_real(y, position + i)))
+        if load_int(tile, HAS_LABELS) != 0:
+            # With a 2, the third operand has a factor for each class that the mean does not divide by.
+            class_factor = load_int(tile, THIRD) if load_int(tile, HAS_LABELS) == 2 else 0
+            for i in range(n):
+                label = load_index(target, position + i)
+                ignored = label == ignore_index
+                outside = (label < 0) | (label >= length)
+                if bad < 0 and outside and not ignored:
+                    bad = position + i
+                store_wide_index(labels, i, 0 if outside or ignored else label)
+                weight = 0.0 if ignored else load_wide(weights, i)
+                counts = weight
+                if not ignored and not outside:
+                    if class_weight != 0:
+                        weight *= np.float64(load_real(class_weight, label))
+                        if load_int(tile, COUNT_CLASS_WEIGHTS) != 0:
+                            counts = weight
+                    if class_factor != 0:
+                        weight *= np.float64(load_real(class_factor, label))
+                counted += counts
+                store_wide(weights, i, weight)
+        else:
+            for i in range(n):
+                counted = add_wide(counted, load_wide(weights, i))
+        for i in range(n):
+            store_wide(scales, i, scale * load_wide(weights, i))
+        if upstream != 0:
+            for i in range(n):
+                u = np.float64(load_real(upstream, (position + i) * upstream_stride))
+                store_wide(scales, i, load_wide(scales, i) * u)
+        store_double(partial, 1, counted)
+        store_int(partial, 2, bad)
+    elif mode == READ_LABELS:
+        x = load_int(tile, ORIGIN)
+        for i in range(n):
+            at = i * load_int(layout, 1) + load_wide_index(labels, i) * load_int(layout, 2)
+            store_wide(own, i, np.float64(load(x, at)))
+    elif mode == STORE_LOSSES:
+        losses = load_int(tile, LOSSES)
+        for i in range(n):
+            store_real(losses, position + i, real(load_wide(buffers + LOSS * LANE_BYTES, i)))
+    else:
+        gx = load_int(tile, ORIGIN + 3)
+        for i in range(n):
+            at = i * load_int(layout, 10) + load_wide_index(labels, i) * load_int(layout, 11)
+            dead = load_wide(weights, i) == 0.0
+            slope = load_wide(buffers + LABEL_SLOPE * LANE_BYTES, i) * load_wide(scales, i)
+            store(gx, at, real(0.0) if dead else real(slope))
+
+
+@Template
+def row_turns(mode, n, count, move, partial):
+    """A tile that is worked on in lanes, turned if need be, from memory or to it."""
+    memory, copy, lanes = load_int(move, 0), load_int(move, 3), load_int(move, 4)
+    if mode == FETCH:
+        _fetch(memory, load_int(move, 1), load_int(move, 2), count, n, copy, lanes)
+    else:
+        _flush(copy, lanes, memory, load_int(move, 1), load_int(move, 2), count, n)
+
+
+@Template
+def row_copies(mode, n, count, move, partial):
+    """A tile that is worked on in rows, from memory where elements are no neighbours, or to it."""
+    stride, position_stride = load_int(move, 1), load_int(move, 2)
+    for r in range(n):
+        memory = load_int(move, 0) + r * position_stride * ITEMSIZE
+        copy = load_int(move, 3) + r * count * ITEMSIZE
+        if mode == FETCH:
+            for i in range(count):
+                gather(copy, i, load(memory, i * stride))
+        else:
+            for i in range(count):
+                store(memory, i * stride, load(copy, i))
+
+
+@Template
+def _place(tile, array, begin, n, count, copies, move, mode):
+    # Where elements begin .. begin+count of n positions of an array stand: in place, or in a copy, which is fetched
+    # (FETCH), left to be written (NO_MOVE), or brought back (FLUSH).
+    size, kind = load_int(tile, BYTES), load_int(tile, KIND)
+    strides = load_int(tile, LAYOUT) + 24 * array
+    position_stride, stride = load_int(strides, 1), load_int(strides, 2)
+    address = load_int(tile, ORIGIN + array) + begin * stride * size
+    step = (position_stride if kind == IN_ROWS else stride) * size
+    if kind == IN_LANES_COPIED or (kind == IN_ROWS and stride != 1):
+        copy = copies + array * TILE_BYTES
+        if mode != NO_MOVE:
+            store_int(move, 0, address)
+            store_int(move, 1, stride)
+            store_int(move, 2, position_stride)
+            store_int(move, 3, copy)
+            call_kernel(load_int(tile, MOVES_FUNCTION), mode, n, count, move, move)
+        address = copy
+        step = count * size if kind == IN_ROWS else load_int(move, 4) * max(4, size)
+    store_int(tile, _slot(array), address)
+    store_int(tile, STEP + array, step)
+
+
+@Template
+def _slot(array):
+    return INPUT + array if array < 3 else GRAD_INPUT - 3 + array
+
+
+@Template
+def _fill(buffer, n, value):
+    for i in range(n):
+        store_double(buffer, i, value)
+
+
+@Template
+def rows(phase, low, high, arguments, partial):
+    """Walk positions low .. high, or pieces of positions."""
+    flags = load_int(arguments, FLAGS)
+    size = load_int(arguments, BYTES)
+    length = load_int(arguments, LENGTH)
+    inner = load_int(arguments, INNER)
+    lanes = load_int(arguments, LANES)
+    chunk = load_int(arguments, CHUNK)
+    layout = load_int(arguments, LAYOUT)
+    stage = load_int(arguments, STAGE)
+    pieces = load_int(arguments, PIECES)
+    tops_function = load_int(arguments, TOPS_FUNCTION)
+    later_function = load_int(arguments, LATER_FUNCTION)
+    present = load_int(arguments, PRESENT)
+    labelled = load_int(arguments, HAS_LABELS) != 0
+    positions_function = load_int(arguments, POSITIONS_FUNCTION)
+    losses = load_int(arguments, LOSSES)
+    noted = load_int(arguments, STATISTICS)
+    coefficients = noted + load_int(arguments, KEPT_AT)
+
+    buffers = stack_buffer(BUFFERS_BYTES)
+    copies = stack_buffer(COPIES_BYTES)
+    move = stack_buffer(64)
+    tile = stack_buffer(TILE_SLOTS_BYTES)
+    for slot in range(SLOTS):
+        store_int(tile, slot, load_int(arguments, slot))
+    store_int(tile, BUFFERS, buffers)
+    store_int(move, 4, lanes)
+    if positions_function == 0:
+        _fill(buffers + WEIGHTS * LANE_BYTES, MAX_LANES, 1.0)
+        _fill(buffers + SCALES * LANE_BYTES, MAX_LANES, load_double(arguments, SCALE))
+
+    total = 0.0
+    counted = 0.0
+    bad = -1
+    item = low
+    while item < high and bad < 0:
+        position, first, last, n = item, 0, length, 1
+        if stage == NOTE or stage == WRITE:
+            position = item // pieces
+            first = (item - position * pieces) * PIECE
+            last = min(length, first + PIECE)
+        outer_index = position // inner
+        inner_index = position - outer_index * inner
+        if stage == WHOLE or stage == FOLD:
+            n = min(min(lanes, high - item), inner - inner_index)
+        done = item
+        item += n
+        if positions_function != 0:
+            call_kernel(positions_function, READ, position, n, tile, partial)
+            counted += load_double(partial, 1)
+            bad = load_int(partial, 2)
+        else:
+            counted += n
+        if phase == COUNTING or bad >= 0:
+            continue
+        for array in range(6):
+            offset = outer_index * load_int(layout, 3 * array) + inner_index * load_int(layout, 3 * array + 1)
+            store_int(tile, ORIGIN + array, load_int(arguments, _slot(array)) + offset * size)
+        if labelled:
+            call_kernel(positions_function, READ_LABELS, position, n, tile, partial)
+
+        located = -1
+        if stage == WHOLE or stage == NOTE:
+            for j in range(TOP, LOSS):
+                _fill(buffers + j * LANE_BYTES, n, -np.inf if j < SUM else 0.0)
+            for mode in range(FIND if tops_function != 0 else ADD, ADD_LATER + 1 if later_function != 0 else ADD_LATER):
+                function = load_int(arguments, SUMS_FUNCTION)
+                if mode != ADD:
+                    function = later_function if mode == ADD_LATER else tops_function
+                for begin in range(first, last, chunk):
+                    count = min(chunk, last - begin)
+                    if begin != located:
+                        for array in range(3):
+                            if present & (1 << array):
+                                _place(tile, array, begin, n, count, copies, move, FETCH)
+                        located = begin
+                    call_kernel(function, mode, n, count, tile, partial)
+        if stage == NOTE:
+            for j in range(PART):
+                store_double(noted, PART * done + j, load_double(buffers + (SUM + j) * LANE_BYTES, 0))
+            continue
+        if stage == FOLD:
+            for j in range(PART):
+                _fill(buffers + (SUM + j) * LANE_BYTES, n, 0.0)
+            for i in range(n):
+                for piece in range(pieces):
+                    for j in range(PART):
+                        at = buffers + (SUM + j) * LANE_BYTES
+                        own = load_double(noted, PART * ((position + i) * pieces + piece) + j)
+                        store_double(at, i, load_double(at, i) + own)
+        if stage == WRITE:
+            for j in range(KEPT):
+                store_double(
+                    buffers + (COEFFICIENT + j) * LANE_BYTES, 0, load_double(coefficients, KEPT * position + j)
+                )
+        else:
+            call_kernel(load_int(arguments, FINISH_FUNCTION), 0, n, length, tile, partial)
+            if flags & VALUE:
+                total += load_double(partial, 0)
+                if losses != 0:
+                    call_kernel(positions_function, STORE_LOSSES, position, n, tile, partial)
+        if stage == FOLD:
+            for i in range(n):
+                for j in range(KEPT):
+                    number = load_double(buffers + (COEFFICIENT + j) * LANE_BYTES, i)
+                    store_double(coefficients, KEPT * (position + i) + j, number)
+            continue
+        if flags & GRADIENTS:
+            for begin in range(first, last, chunk):
+                count = min(chunk, last - begin)
+                for array in range(6):
+                    if present & (1 << array) and (array >= 3 or begin != located):
+                        _place(tile, array, begin, n, count, copies, move, FETCH if array < 3 else NO_MOVE)
+                located = begin
+                call_kernel(load_int(arguments, SLOPES_FUNCTION), 0, n, count, tile, partial)
+                for array in range(3, 6):
+                    if present & (1 << array):
+                        _place(tile, array, begin, n, count, copies, move, FLUSH)
+            if labelled and flags & GRAD:
+                call_kernel(positions_function, STORE_LABEL_SLOPES, position, n, tile, partial)
+    store_double(partial, 0, total)
+    store_double(partial, 1, counted)
+    store_int(partial, 2, bad)
