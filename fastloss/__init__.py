@@ -16,8 +16,8 @@ from fastloss.boxes import *
 from fastloss.classification import *
 from fastloss.divergence import *
 from fastloss.margin import *
-from fastloss.penalties import *
 from fastloss.overlap import *
+from fastloss.penalties import *
 from fastloss.regression import *
 from fastloss.regression_rows import *
 from fastloss.scores import *

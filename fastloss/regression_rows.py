@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from fastloss._catalogue import NON_NEGATIVE, REAL, Row
+from fastloss._catalogue import NON_NEGATIVE, REAL, Row, Values
 from fastloss._loss import Arguments
 from fastloss._rows import rowwise
 
@@ -16,7 +17,7 @@ __all__ = ["rmse_loss"]
     Row(
         "RMSELoss",
         {"input": REAL, "target": REAL},
-        {"eps": NON_NEGATIVE},
+        {"eps": NON_NEGATIVE, "empty": Values(("nan", "zero"))},
         kinks="x = y everywhere with eps = 0: the slope is taken as 0",
         also=("root mean squared error", "RMS error"),
     ),
@@ -24,6 +25,7 @@ __all__ = ["rmse_loss"]
     dense=("input", "target", "weight"),
     sums=2,
     family="similarity",
+    numbers=lambda eps, empty: (eps, 0.0 if empty == "zero" else math.nan),
     differentiable=("input", "target"),
     default=("input",),
 )
@@ -52,7 +54,7 @@ def rmse_loss(
         reduction: of the roots: ``"none"``, ``"sum"`` or ``"mean"``.
         weight: w of the elements, under the root; broadcasts with the input.
         sample_weight: of the roots; the mean then divides by the sum of the weights.
-        empty: the mean over no root: ``"nan"``, or ``"zero"``. The root of a mean over no element is NaN.
+        empty: the mean over no root, and the root of a mean over no element: ``"nan"``, or ``"zero"``.
 
     Returns:
         The loss: a scalar, or for ``"none"`` an array of the input's shape without ``axis``. Gradients exist for

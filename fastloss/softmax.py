@@ -266,7 +266,7 @@ def focal_loss(
     >>> import numpy as np, fastloss as fl
     >>> x = np.array([[2.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
     >>> round(float(fl.focal_loss(x, np.array([0, 2]))), 6)
-    0.266793
+    0.266975
 
     Source: Lin et al. (2017), Focal Loss for Dense Object Detection, arXiv:1708.02002.
     """
@@ -704,8 +704,8 @@ def entropy_loss(
     give NaN.
 
     >>> import numpy as np, fastloss as fl
-    >>> float(fl.entropy_loss(np.zeros((1, 2)))) == np.log(2)
-    True
+    >>> round(float(fl.entropy_loss(np.zeros((1, 2)))), 6)  # log 2
+    0.693147
     >>> float(fl.entropy_loss(np.array([[0.0, 1.0, 0.0]]), from_logits=False))
     0.0
 

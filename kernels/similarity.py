@@ -230,7 +230,7 @@ def rmse_sums(x, t, z, y, m, q):
 @Template
 def rmse_finish(s, o, m, y, k, q):
     zero, one = real(0.0), real(1.0)
-    root = sqrt(s[0] / s[1] + q[0])
+    root = select(k == zero, q[1], sqrt(s[0] / s[1] + q[0]))
     c0, c1 = _split(select(root == zero, zero, one / (root * s[1])))
     return root, c0, c1, zero, zero
 

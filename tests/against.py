@@ -18,7 +18,7 @@ TORCH_DTYPES = {
 TOLERANCE = {"float64": 1e-14, "float32": 3e-6, "float16": 4e-3, "bfloat16": 3e-2}
 
 
-def check_oracle(loss, arrays, *, wrt, ulps, reduction="mean", **options):
+def assert_oracle(loss, arrays, *, wrt, ulps, reduction="mean", **options):
     """Value and gradients of NumPy arrays, in ulps of the magnitudes of the oracle."""
     want = ORACLES[loss](**arrays, reduction=reduction, **options)
     value, grads = getattr(fl, loss).value_and_grad(**arrays, reduction=reduction, wrt=wrt, **options)
@@ -36,7 +36,7 @@ def check_oracle(loss, arrays, *, wrt, ulps, reduction="mean", **options):
         assert_close(grad, slope, ulps=ulps, dtype=str(arrays[name].dtype), magnitude=size)
 
 
-def check_torch(ours, its, arrays, wrt, *, dtype="float64", upstream=0.25, tolerance=None):
+def assert_torch(ours, its, arrays, wrt, *, dtype="float64", upstream=0.25, tolerance=None):
     """Value, dtype and gradients through autograd, of two functions of tensors."""
     rtol = TOLERANCE[dtype] if tolerance is None else tolerance
     results = []
@@ -52,7 +52,7 @@ def check_torch(ours, its, arrays, wrt, *, dtype="float64", upstream=0.25, toler
         torch.testing.assert_close(got, want, rtol=rtol, atol=rtol, equal_nan=True)
 
 
-def check_table(loss, rows, *, dtype="float32", **options):
+def assert_table(loss, rows, *, dtype="float32", **options):
     """Rows of arguments, then value and gradient by the first: at infinities and NaN, exactly."""
     function = getattr(fl, loss)
     names = [name for name in function.spec.names[:3] if name]
@@ -63,7 +63,7 @@ def check_table(loss, rows, *, dtype="float32", **options):
         np.testing.assert_array_equal(grad, np.array([slope], DTYPES[dtype]), err_msg=f"slope at {point}")
 
 
-def check_finite(loss, points, *, wrt, **options):
+def assert_finite(loss, points, *, wrt, **options):
     """No NaN comes of any combination of points that holds none, but where ``wrt`` meets none of them either."""
     function = getattr(fl, loss)
     names = list(points)

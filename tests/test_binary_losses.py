@@ -5,9 +5,10 @@ import oracle_binary
 import pytest
 import torch
 import torch.nn.functional as F
-from against import INF, NAN, TOLERANCE, check_finite, check_oracle, check_table, check_torch
+from against import INF, NAN, TOLERANCE, assert_finite, assert_oracle, assert_table, assert_torch
 from cases import DTYPES, REDUCTIONS, WIDE_DTYPES
-from elements import awkward, check_awkward
+from elements import awkward
+from elements import check_awkward as assert_awkward
 
 import fastloss as fl
 
@@ -62,13 +63,13 @@ AWKWARD = (
 def test_awkward_points(loss, options, value_ulps, grad_ulps, dtype):
     points = {"input": awkward(dtype), "target": [0.0, 1.0, 0.3]}
     # Flushed: what a difference of mpmath does not see of 1e-308 beside 1, and products of denormal numbers.
-    check_awkward(loss, points, dtype, value_ulps=value_ulps, grad_ulps=grad_ulps, wrt=BOTH, flush=2, options=options)
+    assert_awkward(loss, points, dtype, value_ulps=value_ulps, grad_ulps=grad_ulps, wrt=BOTH, flush=2, options=options)
 
 
 @pytest.mark.parametrize("dtype", WIDE_DTYPES)
 def test_awkward_probabilities(dtype):
     points = {"input": [p for p in awkward(dtype, 0, 1) if p]}
-    check_awkward("self_information", points, dtype, value_ulps=1, grad_ulps=1, wrt=("input",))
+    assert_awkward("self_information", points, dtype, value_ulps=1, grad_ulps=1, wrt=("input",))
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
@@ -84,7 +85,7 @@ def test_weights_and_ignored_labels(loss, options, reduction):
             "target": rng.integers(-1, 2, (4, 5)).astype(DTYPES[dtype]),
             "sample_weight": rng.uniform(0.25, 2, (4, 1)).astype(DTYPES[dtype]),
         }
-        check_oracle(loss, arrays, wrt=BOTH, ulps=12, reduction=reduction, ignore_index=-1, **options)
+        assert_oracle(loss, arrays, wrt=BOTH, ulps=12, reduction=reduction, ignore_index=-1, **options)
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
@@ -95,7 +96,7 @@ def test_weighted_information(reduction):
             "input": rng.uniform(0.01, 1, (4, 5)).astype(DTYPES[dtype]),
             "sample_weight": rng.uniform(0.25, 2, 5).astype(DTYPES[dtype]),
         }
-        check_oracle("self_information", arrays, wrt=("input",), ulps=4, reduction=reduction)
+        assert_oracle("self_information", arrays, wrt=("input",), ulps=4, reduction=reduction)
 
 
 def soft(rng, shape=(6, 7)):
@@ -109,7 +110,7 @@ def in_dtypes(choices):
 
 @pytest.mark.parametrize(("dtype", "options"), in_dtypes(FOCAL))
 def test_focal_beside_its_formula_in_pytorch(options, dtype):
-    check_torch(
+    assert_torch(
         lambda **a: fl.sigmoid_focal_loss(**a, **options),
         lambda **a: torch_focal(**a, **options),
         soft(np.random.default_rng(3)),
@@ -120,7 +121,7 @@ def test_focal_beside_its_formula_in_pytorch(options, dtype):
 
 @pytest.mark.parametrize(("dtype", "options"), in_dtypes(ASYMMETRIC))
 def test_asymmetric_beside_its_formula_in_pytorch(options, dtype):
-    check_torch(
+    assert_torch(
         lambda **a: fl.asymmetric_loss(**a, reduction="none", **options),
         lambda **a: torch_asymmetric(**a, **options),
         soft(np.random.default_rng(4)),
@@ -137,14 +138,14 @@ def test_self_information_beside_pytorch(reduction):
 
     arrays = {"input": np.random.default_rng(5).uniform(0.05, 1, (6, 7))}
     for dtype in TOLERANCE:
-        check_torch(lambda **a: fl.self_information(**a, reduction=reduction), its, arrays, ("input",), dtype=dtype)
+        assert_torch(lambda **a: fl.self_information(**a, reduction=reduction), its, arrays, ("input",), dtype=dtype)
 
 
 @pytest.mark.parametrize("options", FOCAL, ids=str)
 def test_torchvision(options):
     ops = pytest.importorskip("torchvision.ops")
     for reduction in REDUCTIONS:
-        check_torch(
+        assert_torch(
             lambda reduction=reduction, **a: fl.sigmoid_focal_loss(**a, reduction=reduction, **options),
             lambda input, target, reduction=reduction: ops.sigmoid_focal_loss(
                 input, target, reduction=reduction, **options
@@ -200,12 +201,12 @@ TABLES = (
 @pytest.mark.parametrize("dtype", WIDE_DTYPES)
 @pytest.mark.parametrize(("loss", "options", "rows"), TABLES)
 def test_infinities_and_nan(loss, options, rows, dtype):
-    check_table(loss, rows, dtype=dtype, **options)
+    assert_table(loss, rows, dtype=dtype, **options)
 
 
 @pytest.mark.parametrize(("loss", "options"), [row[:2] for row in TABLES if row[0] != "self_information"])
 def test_no_nan_of_infinite_logits(loss, options):
-    check_finite(loss, {"input": [-INF, -3e38, -200, -1, 1, 200, 3e38, INF], "target": [0, 1]}, wrt=BOTH, **options)
+    assert_finite(loss, {"input": [-INF, -3e38, -200, -1, 1, 200, 3e38, INF], "target": [0, 1]}, wrt=BOTH, **options)
 
 
 def test_a_sure_negative_under_the_clip_is_infinitely_cheap_and_a_sure_wrong_one_finite():
@@ -261,7 +262,7 @@ def test_a_whole_exponent_is_the_power():
 
 def test_confident_logits_keep_their_accuracy():
     x = np.array([20.0, 40.0, 80.0], np.float32)
-    value = fl.sigmoid_focal_loss(x, np.ones(3), alpha=-1, gamma=1)
+    value = fl.sigmoid_focal_loss(x, np.ones(3, np.float32), alpha=-1, gamma=1)
     np.testing.assert_allclose(value, np.exp(-2 * x.astype(float)).astype(np.float32), rtol=1e-6)
     assert oracle_binary.sigmoid(0) == 0.5
 

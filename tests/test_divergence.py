@@ -6,9 +6,10 @@ import oracle_divergence
 import pytest
 import torch
 import torch.nn.functional as F
-from against import INF, NAN, TOLERANCE, check_finite, check_oracle, check_table, check_torch
+from against import INF, NAN, TOLERANCE, assert_finite, assert_oracle, assert_table, assert_torch
 from cases import DTYPES, WIDE_DTYPES
-from elements import awkward, check_awkward
+from elements import awkward
+from elements import check_awkward as assert_awkward
 
 import fastloss as fl
 
@@ -52,7 +53,7 @@ def test_awkward_points(loss, log_target, value_ulps, grad_ulps, dtype):
         return loss == "kl_div" and log_target and dtype == "float32" and -150 < t < -87 and x < -1e3
 
     # Flushed: what a difference of mpmath does not see of 1e-308 beside 1, and products of denormal probabilities.
-    check_awkward(
+    assert_awkward(
         loss,
         {"input": awkward(dtype, high=0), "target": targets},
         dtype,
@@ -76,7 +77,7 @@ def test_reductions_and_weights(loss, reduction, log_target):
         options = {"log_target": log_target}
         if reduction == "batchmean":  # by the length of the batch, whatever the weights are
             del arrays["sample_weight"]
-        check_oracle(loss, arrays, wrt=BOTH, ulps=16, reduction=reduction, **options)
+        assert_oracle(loss, arrays, wrt=BOTH, ulps=16, reduction=reduction, **options)
 
 
 def test_a_weighted_batchmean_divides_by_the_batch():
@@ -90,7 +91,7 @@ def test_a_weighted_batchmean_divides_by_the_batch():
 @pytest.mark.parametrize("log_target", (False, True))
 @pytest.mark.parametrize("reduction", ALL_REDUCTIONS)
 def test_pytorch(reduction, log_target, dtype):
-    check_torch(
+    assert_torch(
         lambda **a: fl.kl_div(**a, reduction=reduction, log_target=log_target),
         lambda **a: F.kl_div(**a, reduction=reduction, log_target=log_target),
         distributions(np.random.default_rng(3), (6, 7), log_target),
@@ -104,7 +105,7 @@ def test_pytorch(reduction, log_target, dtype):
 def test_shapes_broadcast_as_in_pytorch(shapes, reduction):
     rng = np.random.default_rng(4)
     arrays = {"input": np.log(rng.uniform(0.1, 1, shapes[0])), "target": rng.uniform(0.1, 1, shapes[1])}
-    check_torch(
+    assert_torch(
         lambda **a: fl.kl_div(**a, reduction=reduction), lambda **a: F.kl_div(**a, reduction=reduction), arrays, BOTH
     )
 
@@ -134,7 +135,7 @@ TABLES = (
 def test_infinities_and_nan(loss, log_target, rows, dtype):
     if loss == "tv_div":  # the slope of a NaN is of no side
         rows = [row if row[2] == row[2] else (*row[:3], row[3]) for row in rows]
-    check_table(loss, rows, dtype=dtype, log_target=log_target)
+    assert_table(loss, rows, dtype=dtype, log_target=log_target)
 
 
 @pytest.mark.parametrize("log_target", (False, True))
@@ -142,7 +143,7 @@ def test_infinities_and_nan(loss, log_target, rows, dtype):
 def test_no_nan_of_distributions(loss, log_target):
     logs = [-INF, -3e38, -1e4, -100, -1, -1e-30, 0]
     targets = logs if log_target else [0, 1e-45, 1e-30, 0.5, 1]
-    check_finite(loss, {"input": logs, "target": targets}, wrt=BOTH, log_target=log_target)
+    assert_finite(loss, {"input": logs, "target": targets}, wrt=BOTH, log_target=log_target)
 
 
 def test_a_distribution_is_no_distance_from_itself():

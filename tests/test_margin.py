@@ -7,9 +7,10 @@ import oracle_margin
 import pytest
 import torch
 import torch.nn.functional as F
-from against import INF, NAN, TOLERANCE, check_finite, check_oracle, check_table, check_torch
+from against import INF, NAN, TOLERANCE, assert_finite, assert_oracle, assert_table, assert_torch
 from cases import DTYPES, REDUCTIONS, WIDE_DTYPES
-from elements import ORACLES, awkward, check_awkward
+from elements import ORACLES, awkward
+from elements import check_awkward as assert_awkward
 
 import fastloss as fl
 
@@ -55,7 +56,7 @@ def test_awkward_points(loss, options, wrt, value_ulps, grad_ulps, dtype):
     targets = [0.0, 1.0] if options.get("targets") == "binary" else SIGN
     points = {"input": awkward(dtype, extra=(0.25,)), "target": targets}
     # Flushed: what a difference of mpmath does not see of 1e-308 beside 1, and slopes times denormal exponentials.
-    check_awkward(loss, points, dtype, value_ulps=value_ulps, grad_ulps=grad_ulps, wrt=wrt, flush=2, options=options)
+    assert_awkward(loss, points, dtype, value_ulps=value_ulps, grad_ulps=grad_ulps, wrt=wrt, flush=2, options=options)
 
 
 def rounded_to_the_kink(x, t, z):
@@ -68,7 +69,7 @@ def rounded_to_the_kink(x, t, z):
 def test_awkward_points_of_a_ranking(dtype):
     wrt = ("input1", "input2", "target")
     points = {"input1": awkward(dtype), "input2": awkward(dtype), "target": SIGN}
-    check_awkward(
+    assert_awkward(
         "margin_ranking_loss",
         points,
         dtype,
@@ -90,7 +91,7 @@ def test_weights_and_ignored_labels(loss, reduction):
         arrays = two(rng, (4, 5), dtype)
         arrays["target"] = np.where(rng.uniform(size=(4, 5)) < 0.3, 0, arrays["target"]).astype(DTYPES[dtype])
         arrays["sample_weight"] = rng.uniform(0.25, 2, (4, 1)).astype(DTYPES[dtype])
-        check_oracle(loss, arrays, wrt=wrt, ulps=6, reduction=reduction, ignore_index=0)
+        assert_oracle(loss, arrays, wrt=wrt, ulps=6, reduction=reduction, ignore_index=0)
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
@@ -99,7 +100,7 @@ def test_a_weighted_ranking(reduction):
     arrays = three(rng, (4, 5), "float32")
     arrays["input2"] = arrays["input2"][:, :1]
     arrays["sample_weight"] = rng.uniform(0.25, 2, (5,)).astype(np.float32)
-    check_oracle("margin_ranking_loss", arrays, wrt=("input1", "input2", "target"), ulps=6, reduction=reduction)
+    assert_oracle("margin_ranking_loss", arrays, wrt=("input1", "input2", "target"), ulps=6, reduction=reduction)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
@@ -117,7 +118,7 @@ def test_a_weighted_ranking(reduction):
 def test_pytorch(loss, options, wrt, reduction, dtype):
     rng = np.random.default_rng(3)
     arrays = three(rng, (6, 7)) if "input1" in wrt else two(rng, (6, 7))
-    check_torch(
+    assert_torch(
         lambda **a: getattr(fl, loss)(**a, reduction=reduction, **options),
         lambda **a: getattr(F, loss)(**a, reduction=reduction, **options),
         arrays,
@@ -139,7 +140,7 @@ def test_shapes_broadcast_without_a_warning_as_in_pytorch(loss, shapes):
     names = [name for name in getattr(fl, loss).spec.names[:3] if name]
     arrays = {name: np.sign(rng.normal(size=shape)) for name, shape in zip(names, shapes, strict=True)}
     for reduction in ("none", "mean"):
-        check_torch(
+        assert_torch(
             lambda reduction=reduction, **a: getattr(fl, loss)(**a, reduction=reduction),
             lambda reduction=reduction, **a: getattr(F, loss)(**a, reduction=reduction),
             arrays,
@@ -149,14 +150,14 @@ def test_shapes_broadcast_without_a_warning_as_in_pytorch(loss, shapes):
 
 def test_pytorch_at_the_kinks():
     x, t = np.array([0.75, 0.75, 0.0, 0.75]), np.array([-1.0, 1.0, -1.0, 0.5])
-    check_torch(
+    assert_torch(
         lambda **a: fl.hinge_embedding_loss(**a, margin=0.75, reduction="none"),
         lambda **a: F.hinge_embedding_loss(**a, margin=0.75, reduction="none"),
         {"input": x, "target": t},
         ("input",),
     )
     same = {"input1": np.array([1.0, 2.0, 0.0]), "input2": np.array([1.0, 2.0, 0.0]), "target": np.array([1.0, -1, 1])}
-    check_torch(
+    assert_torch(
         lambda **a: fl.margin_ranking_loss(**a, reduction="none"),
         lambda **a: F.margin_ranking_loss(**a, reduction="none"),
         same,
@@ -222,14 +223,14 @@ TABLES = {
 @pytest.mark.parametrize("dtype", WIDE_DTYPES)
 @pytest.mark.parametrize("loss", TABLES)
 def test_infinities_and_nan(loss, dtype):
-    check_table(loss, TABLES[loss], dtype=dtype)
+    assert_table(loss, TABLES[loss], dtype=dtype)
 
 
 @pytest.mark.parametrize(
     "loss", [name for name in TABLES if name not in ("hinge_embedding_loss", "margin_ranking_loss")]
 )
 def test_infinite_scores_have_gradients_by_targets_without_nan(loss):
-    check_finite(loss, {"input": [-INF, -3e38, -1, 1, 3e38, INF], "target": SIGN}, wrt=BOTH)
+    assert_finite(loss, {"input": [-INF, -3e38, -1, 1, 3e38, INF], "target": SIGN}, wrt=BOTH)
 
 
 def test_a_nan_target_propagates():

@@ -88,7 +88,7 @@ AWKWARD = (
     ("tweedie_loss", {"power": 0.0}, ("real", "real"), 2.0, 3.0),
     ("tweedie_loss", {"power": 1.0}, ("real", "count"), 1.5, 1.5),
     ("tweedie_loss", {"power": 2.0}, ("real", "positive"), 2.0, 2.0),
-    ("tweedie_loss", {"power": 3.0}, ("real", "positive"), 2.5, 2.0),
+    ("tweedie_loss", {"power": 3.0}, ("real", "positive"), 2.5, 3.0),
     ("tweedie_loss", {"power": -1.0}, ("real", "real"), 2.5, 2.5),
     ("tweedie_loss", {"log_input": False}, ("positive", "positive"), 1.5, 1.5),
     ("tweedie_loss", {"power": 1.2, "log_input": False}, ("positive", "positive"), 2.0, 2.0),
