@@ -92,7 +92,7 @@ class _Masses:
         self.smoothing = _errors.number(name, "label_smoothing", options["label_smoothing"], 0.0, 1.0)
         self.index = RowProblem(replace(style, later=self.smoothing > 0.0), options)
         self.soft = RowProblem(replace(style, labels=False, dense=(0, 1, 2), later=True), options)
-        alpha = options.get("alpha")
+        alpha = _plain(options.get("alpha"))
         self.factor = 1.0
         self.factors: tuple[float, ...] | None = None
         if isinstance(alpha, tuple):
@@ -192,6 +192,13 @@ def _of_softmax(
     return decorate
 
 
+def _plain(alpha: Any) -> Any:
+    """A list or an array as a tuple of numbers, which can be the key of a plan."""
+    if hasattr(alpha, "tolist"):
+        alpha = alpha.tolist()
+    return tuple(alpha) if isinstance(alpha, list) else alpha
+
+
 def _whole(options: dict[str, Any]) -> dict[str, Any]:
     gamma = options["gamma"]
     return {"GAMMA": int(gamma) if gamma in (0, 1, 2) else -1}
@@ -270,13 +277,9 @@ def focal_loss(
 
     Source: Lin et al. (2017), Focal Loss for Dense Object Detection, arXiv:1708.02002.
     """
-    if hasattr(alpha, "tolist"):
-        alpha = alpha.tolist()
-    if isinstance(alpha, list):
-        alpha = tuple(alpha)
     return (
         (input, target, None, weight, sample_weight),
-        (gamma, alpha, ignore_index, reduction, label_smoothing, axis, empty),
+        (gamma, _plain(alpha), ignore_index, reduction, label_smoothing, axis, empty),
     )
 
 
@@ -733,7 +736,7 @@ def _temperatures(temperature: float) -> tuple[float, ...]:
     ),
     names=("student", "teacher", "", "", "sample_weight"),
     dense=("student", "teacher"),
-    sums=3,
+    sums=4,
     tops=2,
     axis="class",
     numbers=_temperatures,

@@ -10,6 +10,8 @@ The share is (1 - e) t + e / C, label smoothing e included; t is one class (HAS_
 index is worked out once a row, in float64; only smoothed and soft targets (SPREAD) need a look at all classes.
 """
 
+import numpy as np
+
 from fastloss.kernels.binary import whole_power
 from fastloss.kernels.build_cpu import Template
 from fastloss.kernels.math_cpu import MATH
@@ -165,46 +167,67 @@ def kl_with_logits_tops(x, t, z, y, q):
 
 
 @Template
-def _difference(a, b, x, t):
-    # exp(x) - exp(t) = a - b, where x is near t as b expm1(x - t): its relative error does not grow as they approach.
-    d = x - t
-    if REALSIZE == 8:
-        r = d * (real(1 / 120) + d * (real(1 / 720) + d * (real(1 / 5040) + d * real(1 / 40320))))
-        r = d * (real(0.5) + d * (real(1 / 6) + d * (real(1 / 24) + r)))
-        near = real(0.015625)
-    else:
-        r = d * (real(0.5) + d * (real(1 / 6) + d * (real(1 / 24) + d * real(1 / 120))))
-        near = real(0.125)
-    return select(fabs(d) < near, b * (d + d * r), a - b)
+def _apart(x, t, m, q):
+    # log p - log q but for a constant of the row; the difference first: that of near logits is exact.
+    return ((t - x) - (m[1] - m[0])) * q[0]
+
+
+@Template
+def _bend(d):
+    # (expm1(d) - d) / d where _is_near
+    r = real(1 / 720) + d * (real(1 / 5040) + d * real(1 / 40320))
+    return d * (real(0.5) + d * (real(1 / 6) + d * (real(1 / 24) + d * (real(1 / 120) + d * r))))
+
+
+@Template
+def _is_near(apart):
+    return fabs(apart) < (real(0.03125) if REALSIZE == 8 else real(0.5))
 
 
 @Template
 def kl_with_logits_sums(x, t, z, y, m, q):
+    """Of a = exp(x) and b = exp(t), where t - x is called apart: b, a, b (exp(-apart) - 1 + apart) and b apart."""
     zero = real(0.0)
-    x = (x - m[0]) * q[0]
-    t = (t - m[1]) * q[0]
-    a, b = exp_softmax(x), exp_softmax(t)
-    return b, _difference(a, b, x, t), select(b == zero, zero, b * (t - x))
+    a, b = exp_softmax((x - m[0]) * q[0]), exp_softmax((t - m[1]) * q[0])
+    apart = _apart(x, t, m, q)
+    first = select(b == zero, zero, b * apart)
+    return b, a, select(_is_near(apart), -first * _bend(-apart), a - b + first), first
 
 
 @Template
 def kl_with_logits_finish(s, o, m, y, k, q):
-    """With a = exp(x), b = exp(t): log(sum a / sum b) - mean (x - t), as log1p(sum (a - b) / sum b)."""
-    zero, one = real(0.0), real(1.0)
+    """log(sum a / sum b) + mean, where mean is that of apart under b.
+
+    Where the two are near each other, so are -log(sum a / sum b) and mean, and their difference is of second order.
+    With x = sum (a - b) / sum b it is written as (log(1 + x) - x) + (x + mean), both of second order: the second is
+    what the third sum adds up.
+    """
+    zero, half, one = real(0.0), real(0.5), real(1.0)
     inverse = one / s[0]
-    mean = s[2] * inverse
-    loss = maximum(log1p(s[1] * inverse) + mean, zero)
-    # Times the square of the temperature; the slopes lose one of its factors.
-    return q[1] * q[1] * loss, q[1] / (s[0] + s[1]), q[1] * inverse, mean, zero
+    mean = s[3] * inverse
+    near = (fabs(s[1] - s[0]) <= half * s[0]) & (mean < real(np.inf))
+    bend = s[2] * inverse
+    x = select(near, bend - mean, zero)
+    series = one / real(9.0) - x * (one / real(10.0) - x / real(11.0))
+    series = one / real(6.0) - x * (one / real(7.0) - x * (one / real(8.0) - x * series))
+    series = half - x * (one / real(3.0) - x * (one / real(4.0) - x * (one / real(5.0) - x * series)))
+    second = select(fabs(x) < real(0.015625), -x * x * series, log1p(x) - x)
+    loss = select(near, second + bend, log(s[1] * inverse) + mean)
+    # Times the square of the temperature; the slopes lose one of its factors. a / sum a - b / sum b is written as
+    # (a - b) / sum b + a (1 / sum a - 1 / sum b) where the sums are near each other, so that equal logits give 0.
+    by_a = select(near, -x, one) / s[1]
+    return q[1] * q[1] * maximum(loss, zero), q[1] * by_a, q[1] * inverse, mean, select(near, one, zero)
 
 
 @Template
 def kl_with_logits_slopes(x, t, z, y, m, c, q):
     zero = real(0.0)
-    x = (x - m[0]) * q[0]
-    t = (t - m[1]) * q[0]
-    b = exp_softmax(t)
-    return exp_softmax(x) * c[0] - b * c[1], select(b == zero, zero, b * c[1] * (t - x - c[2])), zero
+    a, b = exp_softmax((x - m[0]) * q[0]), exp_softmax((t - m[1]) * q[0])
+    apart = _apart(x, t, m, q)
+    # a - b, where x is near t as b expm1(x - t): its relative error does not grow as they approach.
+    difference = select(_is_near(apart), -b * apart * (real(1.0) + _bend(-apart)), a - b)
+    less = select(c[3] == zero, -b, difference)
+    return a * c[0] + less * c[1], select(b == zero, zero, b * c[1] * (apart - c[2])), zero
 
 
 # Keras's cross-entropy of numbers >= 0 that are divided by their sum and clipped: q is (1e-7, 1 - 1e-7, ...).

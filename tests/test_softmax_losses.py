@@ -87,7 +87,9 @@ def test_the_gradient_by_probabilities(name, options):
     x, t = draw((3, 5), "soft")
     _, slopes = oracle.rows(getattr(oracle, name), x, t, wrt="t", **options)
     grad = getattr(fl, name).grad(x, t, reduction="none", wrt="target", **options)
-    assert_close(grad, slopes, ulps=VALUE_ULPS, dtype="float64")
+    # A negative epsilon takes 1 - p away from -log p.
+    _, logs = oracle.rows(oracle.cross_entropy, x, t, wrt="t")
+    assert_close(grad, slopes, ulps=VALUE_ULPS, dtype="float64", magnitude=logs if "epsilon" in options else slopes)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
@@ -101,10 +103,13 @@ def test_the_definition_of_the_divergence(temperature, shape, dtype):
     value, grads = fl.kl_div_with_logits.value_and_grad(
         student, teacher, temperature, reduction="none", wrt=("student", "teacher")
     )
-    terms = temperature**2 * (1 + 24 / temperature)
-    assert_close(value, want, ulps=VALUE_ULPS, dtype=dtype, magnitude=terms)
-    assert_close(grads[0], slopes, ulps=GRADIENT_ULPS, dtype=dtype, magnitude=np.abs(slopes) + temperature * 0.1)
-    assert_close(grads[1], by_teacher, ulps=GRADIENT_ULPS, dtype=dtype, magnitude=np.abs(by_teacher) + temperature)
+    assert_close(value, want, ulps=VALUE_ULPS, dtype=dtype)
+    p, q = (np.array([oracle.softmax(list(r))[1] for r in a / temperature], float) for a in (teacher, student))
+    # The distances to the maximum, of up to 12, are divided by the temperature before they go to exp.
+    ulps = GRADIENT_ULPS / min(1.0, temperature)
+    assert_close(grads[0], slopes, ulps=ulps, dtype=dtype, magnitude=temperature * (p + q))
+    apart = 1 + np.abs(student - student.max(1)[:, None] - teacher + teacher.max(1)[:, None])
+    assert_close(grads[1], by_teacher, ulps=ulps, dtype=dtype, magnitude=p * apart)
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (3, 67)], ids=str)
@@ -151,13 +156,14 @@ AWKWARD = (
 )
 
 
-@pytest.mark.parametrize("name", MASSES)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [*((name, {}) for name in MASSES), ("focal_loss", {"gamma": 0.5}), ("focal_loss", {"gamma": 5.0})],
+    ids=str,
+)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("label", [0, 1, 2])
-@pytest.mark.parametrize("options", [{}, {"gamma": 0.5}, {"gamma": 5.0}], ids=["", "half", "five"])
 def test_extreme_logits(name, kind, label, options):
-    if options and name != "focal_loss":
-        pytest.skip("no gamma")
     x = np.array(AWKWARD, np.float32)
     t = np.full(len(x), label) if kind == "index" else np.eye(3, dtype=np.float32)[[label] * len(x)]
     value, grad = getattr(fl, name).value_and_grad(x, t, reduction="none", **options)
@@ -173,7 +179,8 @@ def test_extreme_logits(name, kind, label, options):
         terms = np.abs(slopes)
         if kind == "soft":  # p - t: what is left of a 1
             terms = terms + (np.exp(np.float64(logits - logits.max())) > 0.5) * 8
-        assert_close(grad[n], slopes, ulps=24, dtype="float32", magnitude=terms, flushed=4)
+        # q log p is rounded before it goes to exp: |log p| / 2 ulp, of up to 70 here.
+        assert_close(grad[n], slopes, ulps=48, dtype="float32", magnitude=terms, flushed=4)
 
 
 def test_a_confident_row_keeps_its_digits():
@@ -228,7 +235,7 @@ def test_the_divergence_at_its_extremes():
         assert np.isnan(fl.kl_div_with_logits(np.array([[0.0, 1.0]]), np.array([[bad, 0.0]])))
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-4), ("float64", 1e-9)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 5e-7), ("float64", 1e-14)])
 def test_the_divergence_of_near_distributions_keeps_its_digits(dtype, tolerance):
     """The divergence is about the variance of the difference over two: PyTorch's composition has noise of 1e-7 here."""
     rng = np.random.default_rng(0)
@@ -526,7 +533,7 @@ def test_what_does_not_fit_is_refused(name):
     loss = getattr(fl, name)
     with pytest.raises(IndexError, match=rf"{name}: target\[2\] is 5, expected a class in \[0, 5\)"):
         loss(x, np.array([0, 1, 5, 2]))
-    with pytest.raises(ValueError, match=rf"{name}: target .class probabilities. has shape .4., expected .4, 5.; for"):
+    with pytest.raises(ValueError, match=rf"{name}: target .class probabilities. has shape .4,., expected .4, 5.; for"):
         loss(x, t.astype(np.float64))
     with pytest.raises(ValueError, match=rf"{name}: target .class indices. has shape"):
         loss(x, t[:, None])
@@ -562,7 +569,9 @@ def test_optax():
     x, t = draw((16, 7), dtype="float32")
     p = np.eye(7, dtype=np.float32)[t]
     for epsilon in (1.0, 2.0, -0.5):
-        want, slopes = jax.value_and_grad(lambda a, e=epsilon: optax.poly_loss_cross_entropy(a, p, e).mean())(x)
+        want, slopes = jax.value_and_grad(
+            lambda a, e=epsilon: optax.losses.poly_loss_cross_entropy(a, p, epsilon=e).mean()
+        )(x)
         value, grad = fl.poly_cross_entropy.value_and_grad(x, t, epsilon)
         np.testing.assert_allclose(value, want, rtol=3e-6)
         np.testing.assert_allclose(grad, slopes, rtol=1e-4, atol=1e-6)
@@ -609,8 +618,8 @@ def test_kornia():
     kornia = pytest.importorskip("kornia")
     x, t = draw((4, 6, 5, 3), dtype="float32")
     tensor = torch.tensor(x, requires_grad=True)
-    want = kornia.losses.focal_loss(tensor, torch.tensor(t), alpha=None, gamma=1.5, reduction="mean")
-    want.backward()
-    value, grad = fl.focal_loss.value_and_grad(x, t, 1.5)
+    want = kornia.losses.focal_loss(tensor, torch.tensor(t), alpha=None, gamma=1.5, reduction="sum")
+    want.backward()  # kornia's mean divides by the classes too
+    value, grad = fl.focal_loss.value_and_grad(x, t, 1.5, reduction="sum")
     np.testing.assert_allclose(value, want.item(), rtol=1e-5)
     np.testing.assert_allclose(grad, tensor.grad.numpy(), rtol=1e-4, atol=1e-8)
