@@ -117,6 +117,8 @@ LANE_BYTES = 8 * MAX_LANES
 #: Elements of a row are worked on in multiples of this many, its last group stepping back over some: a vector loop
 #: then has no remainder.
 GROUP = 64
+#: Exponentials that are added up in the type of the arithmetic before they join a float64.
+SHORT_SUM = 4096
 
 # Numbers of a position, each in a buffer of its own.
 (WEIGHTS, SCALES, OWN, LABELS, TOP, SUM, SMALL, MAXIMA, LOSS, COEFFICIENT, LABEL_SLOPE) = (
@@ -259,8 +261,13 @@ def row_sums(mode, n, count, tile, partial):
         m1 = real(load_wide(tops + LANE_BYTES, r)) if TOP_2 else zero
         m2 = real(load_wide(tops + 2 * LANE_BYTES, r)) if TOP_3 else zero
         s0 = s1 = s2 = s3 = e0 = e1 = n0 = n1 = 0.0
-        first, size, skip = 0, full, 0
-        for _ in range(2):
+        start = 0
+        while start < count:
+            first, size, skip = start, min(SHORT_SUM, full - start), 0
+            if start == full:
+                first, size, skip = back, group, full - back
+            start += size - skip
+            short_e0 = short_e1 = short_n0 = short_n1 = zero
             for i in range(size):
                 new = i >= skip
                 xi = load(x, first + i)
@@ -269,13 +276,13 @@ def row_sums(mode, n, count, tile, partial):
                 if SOFTMAX:
                     xi -= m0
                     is_top = xi == zero
-                    e0 = add_wide(e0, np.float64(select(is_top | (not new), zero, exp_softmax(xi))))
-                    n0 = add_wide(n0, select_wide(is_top & new, 1.0, 0.0))
+                    short_e0 = accumulate(short_e0, select(is_top | (not new), zero, exp_softmax(xi)))
+                    short_n0 = accumulate(short_n0, select(is_top & new, one, zero))
                 if SOFTMAX_TWO:
                     ti -= m1
                     is_top = ti == zero
-                    e1 = add_wide(e1, np.float64(select(is_top | (not new), zero, exp_softmax(ti))))
-                    n1 = add_wide(n1, select_wide(is_top & new, 1.0, 0.0))
+                    short_e1 = accumulate(short_e1, select(is_top | (not new), zero, exp_softmax(ti)))
+                    short_n1 = accumulate(short_n1, select(is_top & new, one, zero))
                 a = SUMS(xi, ti, zi, y, (m0, m1, m2), q)
                 if SUM_1:
                     s0 = add_wide(s0, select_wide(new, np.float64(a[0]), 0.0))
@@ -285,7 +292,10 @@ def row_sums(mode, n, count, tile, partial):
                     s2 = add_wide(s2, select_wide(new, np.float64(a[2]), 0.0))
                 if SUM_4:
                     s3 = add_wide(s3, select_wide(new, np.float64(a[3]), 0.0))
-            first, size, skip = back, group if full < count else 0, full - back
+            e0 += short_e0
+            e1 += short_e1
+            n0 += short_n0
+            n1 += short_n1
         if SOFTMAX:
             _add_to(small, r, e0)
             _add_to(maxima, r, n0)
