@@ -45,7 +45,7 @@ VECTORS = (65536, 128)
 BOXES = (1_000_000, 4)
 
 #: Of one case and step: there are two hundred of them.
-FULL = Effort(seconds=0.8, rounds=7, sample=2e-3)
+FULL = Effort(seconds=0.5, rounds=7, sample=2e-3)
 
 #: Seconds of a loss's first call in a process where others of its kind were called before.
 FIRST_CALL = {"cold": 0.5, "warm": 0.01}
