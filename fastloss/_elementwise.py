@@ -204,7 +204,7 @@ class ElementwiseProblem:
         }
         dtype = common_dtype(self.name, backend, given)
         wide = style.shapes_of([given.get(name) for name in style.names])
-        if style.align is not None:
+        if style.align is not None and tuple(given[style.names[2]].shape) != wide[style.names[2]]:
             given[style.names[2]] = given[style.names[2]].reshape(wide[style.names[2]])
         try:
             shape = np.broadcast_shapes(*wide.values())
