@@ -7,6 +7,7 @@ What depends on the data is checked by the kernel in its one pass.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -72,6 +73,13 @@ class Output(NamedTuple):
 
 #: The gradients of the first three operands.
 Outputs = tuple[Output | None, Output | None, Output | None]
+
+
+def mean_scale(scale: float, denominator: float, empty_zero: bool) -> float:
+    """What the gradient of a mean is multiplied by; over nothing it is 0, or infinite as 0 / 0 is no number."""
+    if denominator:
+        return scale / denominator
+    return 0.0 if empty_zero else math.inf
 
 
 class Runnable(Protocol):

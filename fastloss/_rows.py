@@ -16,7 +16,7 @@ from fastloss._catalogue import Interval, Row
 from fastloss._elementwise import common_dtype
 from fastloss._layout import collapse, memory_order, size_of
 from fastloss._loss import Arguments, loss
-from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Plan, Runnable, block_size, extents
+from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Plan, Runnable, block_size, extents, mean_scale
 from fastloss._softmax import class_axis
 
 #: Rows of at most so many neighbours in memory are turned and worked on side by side (measured: there the two meet);
@@ -189,7 +189,7 @@ class SplitPlan:
         value, denominator = self.fold.run(operands, losses=losses, statistics=place)
         if self.write is not None:
             if self.mean:
-                scale = 0.0 if denominator == 0.0 and self.empty_zero else float(np.float64(scale) / denominator)
+                scale = mean_scale(scale, denominator, self.empty_zero)
             self.write.run(operands, upstream, 0, grad, target_grad, third_grad, place, scale)
         return value, denominator
 

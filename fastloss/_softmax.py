@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from fastloss import _errors
 from fastloss._arrays import COMPUTE, ITEMSIZE
 from fastloss._layout import collapse, memory_order, size_of
-from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Plan, Runnable, block_size, extents
+from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Plan, Runnable, block_size, extents, mean_scale
 
 #: Rows with at most so many classes are worked on in lanes (measured: there the two meet).
 MAX_CLASSES_IN_LANES = 256
@@ -85,8 +84,7 @@ class SplitPlan:
         value, denominator = self.fold.run(with_parts, losses=losses, statistics=place)
         if grad or target_grad:
             if self.mean:
-                over_nothing = 0.0 if self.empty_zero else math.inf
-                scale = scale / denominator if denominator else over_nothing
+                scale = mean_scale(scale, denominator, self.empty_zero)
             self.write.run(operands, upstream, 0, grad, target_grad, 0, place, scale)
         return value, denominator
 

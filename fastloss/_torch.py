@@ -11,7 +11,7 @@ import torch
 
 from fastloss import _arrays, _buffers, _threads
 from fastloss._loss import DIFFERENTIABLE, LOSSES, Loss, Prepared, unchanged
-from fastloss._plan import Operands
+from fastloss._plan import Operands, mean_scale
 
 _NAMES = {
     torch.float32: "float32",
@@ -229,6 +229,12 @@ def _widened(arrays: Operands) -> Operands:
     )
 
 
+def _is_batch(tensor: Any) -> bool:
+    """Whether a tensor stands for several, as those of vmap and of ``is_grads_batched`` do: it has no one value."""
+    functorch = torch._C._functorch
+    return functorch.is_legacy_batchedtensor(tensor) or functorch.is_functorch_wrapped_tensor(tensor)
+
+
 class _LossFunction(torch.autograd.Function):
     @classmethod
     def bare_apply(cls, *arguments: Any) -> Any:
@@ -260,7 +266,7 @@ class _EagerGradient(_LossFunction):
                 grad = found.value_and_grads(ctx.saved_tensors, (None,), None)[1][0]
         if torch.is_grad_enabled():
             grad = _Once.apply(found.name, grad * upstream.detach(), *ctx.saved_tensors[:DIFFERENTIABLE], upstream)
-        elif upstream.item() == 1.0:
+        elif not _is_batch(upstream) and upstream.item() == 1.0:
             ctx.details = found, None
         else:
             grad = grad * upstream
@@ -359,7 +365,7 @@ def _backward(
         written[index] = output.make(TORCH)
     scale = 1.0
     if reduction not in ("none", "sum"):
-        scale = 1.0 / denominator if denominator else (0.0 if found.problem.empty == "zero" else float("inf"))
+        scale = mean_scale(1.0, denominator, found.problem.empty == "zero")
     at = [0 if array is None else array.data_ptr() for array in (upstream, *written, statistics)]
     plan.run(operands, at[0], 0, at[1], at[2], at[3], at[4], scale)
     return [written[spec.argument_of[name]] for name in wrt]

@@ -652,3 +652,12 @@ def test_gradcheck():
     )
     assert torch.autograd.gradcheck(lambda a, b: cosine_similarity_loss(a, b, reduction="none"), (x, y))
     assert torch.autograd.gradcheck(lambda a, b: rmse_loss(a, b, axis=0, reduction="none"), (x, y))
+
+
+@pytest.mark.parametrize("empty", ("nan", "zero"))
+def test_a_huge_row_without_weight_is_a_mean_over_nothing(empty):
+    """Its pieces divide by the sum of the weights in Python, where 1 / 0 warns."""
+    x = np.ones(400_000, np.float32)
+    value, grad = rmse_loss.value_and_grad(x, x * 2, sample_weight=np.float32(0), empty=empty)
+    assert (value == 0) if empty == "zero" else np.isnan(value)
+    assert not grad.any() or empty == "nan"

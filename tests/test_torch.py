@@ -619,3 +619,12 @@ def test_a_small_gradient_taken_away_is_computed_again():
     loss_again = fl.cross_entropy(x, y)
     loss_again.backward()
     assert torch.equal(x.grad, kept * 2)
+
+
+def test_a_batch_of_upstream_gradients():
+    """Several rows of a Jacobian at once: autograd calls the backward pass with a batch that has no one value."""
+    x, y = torch.randn(4, 3, requires_grad=True), torch.tensor([0, 1, 2, 0])
+    factors = torch.tensor([1.0, 2.0, -0.5])
+    (rows,) = torch.autograd.grad(fl.cross_entropy(x, y), x, factors, is_grads_batched=True)
+    (one,) = torch.autograd.grad(fl.cross_entropy(x, y), x)
+    assert torch.equal(rows, factors[:, None, None] * one)
