@@ -15,7 +15,6 @@ from numba.extending import intrinsic
 
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _HALF, _FLOAT, _DOUBLE = ir.HalfType(), ir.FloatType(), ir.DoubleType()
-_VOID_POINTER = _I8.as_pointer()
 
 
 def _element(builder, address, index, ir_type):

@@ -93,7 +93,6 @@ add_wide, select_wide = ACCUMULATE["float64"], MATH["float64"]["select"]
     LATER_FUNCTION,
     Q,
 ) = range(PARAMETERS, PARAMETERS + 24)
-PARAMETER_COUNT = 6
 # What the loops see besides: steps (bytes) from one position to the next (rows) or one element to the next (lanes) of
 # the six arrays, where each starts at this position, the numbers of the positions, the first element of the tile.
 STEP = SLOTS

@@ -3,16 +3,17 @@
 Everything runs in a process of its own, a function ``child_...`` of this file: a deadlock is a failure, not a hang.
 """
 
+import functools
 import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
 import traceback
 import warnings
 
+import children
 import numpy as np
 import pytest
 
@@ -22,33 +23,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
-def run_child(name, *arguments, timeout=60, **environment):
-    """Run a function of this file in a fresh process; it must end in time, with code 0 and nothing on stderr."""
-    code = f"import test_processes; test_processes.{name}(*{arguments!r})"
-    path = os.pathsep.join(filter(None, [HERE, os.environ.get("PYTHONPATH")]))
-    process = subprocess.Popen(
-        # The warning against fork beside threads (Python 3.12) is what these tests are about.
-        [sys.executable, "-W", "error", "-W", "ignore:This process", "-X", "faulthandler", "-c", code],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": path, **environment},
-        start_new_session=True,
-    )
-    try:
-        output, errors = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGABRT)  # faulthandler then tells where every thread is
-        try:
-            output, errors = process.communicate(timeout=5)
-        except subprocess.TimeoutExpired:
-            output, errors = "", ""
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-        pytest.fail(f"{name}{arguments} hangs:\n{errors}")
-    assert process.returncode == 0 and errors == "", f"{name}{arguments}: {process.returncode}\n{errors}"
-    return output
+#: The warning against fork beside threads (Python 3.12) is what these tests are about.
+run_child = functools.partial(children.run_child, __name__, ("This process",))
 
 
 def results():

@@ -3,6 +3,7 @@
 What could crash or hang runs in a process of its own: a function ``child_...`` of this file, with warnings as errors.
 """
 
+import functools
 import gc
 import os
 import signal
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 
+import children
 import numpy as np
 import pytest
 
@@ -20,32 +22,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 THREADS = (2, 3, 8)
 
 
-def run_child(name, *arguments, timeout=60, **environment):
-    """Run a function of this file in a fresh process; it must end in time, with code 0 and nothing on stderr."""
-    code = f"import test_threads; test_threads.{name}(*{arguments!r})"
-    path = os.pathsep.join(filter(None, [HERE, os.environ.get("PYTHONPATH")]))
-    process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-X", "faulthandler", "-c", code],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": path, **environment},
-        start_new_session=True,
-    )
-    try:
-        output, errors = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGABRT)  # faulthandler then tells where every thread is
-        try:
-            output, errors = process.communicate(timeout=5)
-        except subprocess.TimeoutExpired:
-            output, errors = "", ""
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-        pytest.fail(f"{name}{arguments} hangs:\n{errors}")
-    assert process.returncode == 0 and errors == "", f"{name}{arguments}: {process.returncode}\n{errors}"
-    return output
+run_child = functools.partial(children.run_child, __name__, ())
 
 
 def loads(layer):
