@@ -190,6 +190,11 @@ def is_elementwise(loss: str) -> bool:
     return isinstance(problem, ElementwiseProblem)
 
 
+def losses():
+    """The losses whose cases the rows make; those of whole batches and sequences have benchmarks of their own."""
+    return [name for name, function in fl.losses().items() if not function.spec.row.whole]
+
+
 def cases_of(loss: str) -> list[Case]:
     """The case of a loss, and that of 64 elements where elements are what it is about."""
     row = getattr(fl, loss).spec.row
@@ -206,7 +211,7 @@ def cases_of(loss: str) -> list[Case]:
 
 
 def all_cases() -> list[Case]:
-    return [case for loss in fl.losses() for case in cases_of(loss)]
+    return [case for loss in losses() for case in cases_of(loss)]
 
 
 # Times.
@@ -285,10 +290,10 @@ def main() -> int:
     if arguments.first_calls:
         print(json.dumps(first_calls(arguments.first_calls)))
         return 0
-    losses = [loss for loss in fl.losses() if not arguments.only or any(part in loss for part in arguments.only)]
+    names = [loss for loss in losses() if not arguments.only or any(part in loss for part in arguments.only)]
     begin = time.perf_counter()
     entries, failures = [], {}
-    for number, loss in enumerate(losses):
+    for number, loss in enumerate(names):
         said = []
         for case in cases_of(loss):
             try:
@@ -303,11 +308,11 @@ def main() -> int:
             except Exception as error:  # the others are to be measured all the same; the run fails at its end
                 failures[case.name] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
                 said.append(failures[case.name])
-        print(f"{number + 1}/{len(losses)} {loss}: {'; '.join(said)}", flush=True)
+        print(f"{number + 1}/{len(names)} {loss}: {'; '.join(said)}", flush=True)
     if arguments.check:
         return _failed(failures)
     # Of a few losses they would be the first calls of what all share.
-    started = {} if arguments.only else in_processes(losses, arguments.quick)
+    started = {} if arguments.only else in_processes(names, arguments.quick)
     for loss, seconds in started.items():
         if set(seconds) != set(FIRST_CALL):
             failures[f"{loss}, first call"] = "see the errors above"

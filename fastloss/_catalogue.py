@@ -128,6 +128,8 @@ class Row:
     transcendental: bool = False
     #: Arrays with one number for each row of the others.
     per_row: tuple[str, ...] = ()
+    #: A loss of sequences or of a batch as a whole: it has tests and benchmarks of its own.
+    whole: bool = False
 
     def example(self, seed: int, shape: tuple[int, ...], dtype: Any, axis: int = 1) -> dict[str, Any]:
         """Arrays of a call, by name; classes lie along ``axis``."""

@@ -252,6 +252,9 @@ LOSSES: dict[str, Loss] = {}
 class Loss:
     """The engine of one loss."""
 
+    #: Whether autograd's forward pass computes the gradients of a reduced loss too, whatever the size.
+    eager = False
+
     def __init__(
         self,
         bind: Callable[..., Arguments],

@@ -20,6 +20,7 @@ _NAMES = {
     torch.bfloat16: "bfloat16",
     torch.int64: "int64",
 }
+_HALF = (torch.float16, torch.bfloat16)
 _DTYPES = {name: dtype for dtype, name in _NAMES.items()}
 #: bfloat16 memory comes from NumPy as integers.
 _NUMPY = {"float32": np.float32, "float64": np.float64, "float16": np.float16, "bfloat16": np.int16}
@@ -114,6 +115,10 @@ class TorchBackend:
             return _compiled_value(spec, arrays, options)
         if torch.is_autocast_enabled("cpu"):
             arrays = _widened(arrays)
+        elif spec.eager and getattr(arrays[0], "dtype", None) in _HALF:
+            # What the backward pass multiplies must not have been rounded to 16 bits: float16 would lose small numbers
+            # that the upstream gradient of a loss scaler is there to save.
+            return self.value(spec, _widened(arrays), options).to(arrays[0].dtype)
         try:
             wrt = _wanted(spec, arrays) if torch.is_grad_enabled() else ()
             key = _key(arrays, (options, wrt))
@@ -129,7 +134,7 @@ class TorchBackend:
             arrays = checked
         if not wrt:
             return found.value(arrays)
-        function = _EagerGradient if found.one_gradient else _LateGradient
+        function = _EagerGradient if found.gradients else _LateGradient
         return function.bare_apply(spec, found, *arrays)
 
     def value_and_grad(
@@ -185,6 +190,8 @@ def _prepared(spec: Loss, arrays: Operands, options: tuple[Any, ...], wrt: tuple
     if not wrt:
         return spec.prepare(TORCH, arrays, options)
     found = spec.prepare(TORCH, arrays, options, "forward")
+    if spec.eager and found.problem.reduction != "none":
+        return spec.prepare(TORCH, arrays, options, "value", wrt, (None,) * len(wrt))
     if (
         len(wrt) == 1
         and spec.argument_of[wrt[0]] == 0
@@ -224,8 +231,7 @@ def _remember(spec: Loss, key: Any, checked: Operands, arrays: Operands, prepare
 def _widened(arrays: Operands) -> Operands:
     """Autocast's policy for losses: 16-bit floating tensors are computed on in float32."""
     return tuple(  # type: ignore[return-value]
-        array.float() if isinstance(array, torch.Tensor) and array.dtype in (torch.float16, torch.bfloat16) else array
-        for array in arrays
+        array.float() if isinstance(array, torch.Tensor) and array.dtype in _HALF else array for array in arrays
     )
 
 
@@ -245,32 +251,37 @@ class _LossFunction(torch.autograd.Function):
 
 
 class _EagerGradient(_LossFunction):
-    """For small inputs: forward computes value and gradient in one launch, backward multiplies.
+    """Forward computes value and gradients in one go, backward multiplies: for small inputs, and for losses whose
+    gradients are small beside the work.
 
-    An upstream gradient of 1, that of ``loss.backward()``, takes the gradient as it is, and away: autograd copies what
-    somebody else still holds. A second backward pass then computes it again.
+    An upstream gradient of 1, that of ``loss.backward()``, takes the gradients as they are, and away: autograd copies
+    what somebody else still holds. A second backward pass then computes them again.
     """
 
     @staticmethod
     def forward(ctx: Any, spec: Loss, found: Prepared, *arrays: Any) -> Any:
-        value, (grad,) = found.value_and_grads(arrays, (None,), None)  # type: ignore[arg-type]
-        ctx.details = found, grad
+        value, grads = found.value_and_grads(arrays, (None,) * len(found.gradients), None)  # type: ignore[arg-type]
+        ctx.details = found, grads
         ctx.save_for_backward(*arrays)
         return value
 
     @staticmethod
     def backward(ctx: Any, upstream: Any) -> tuple[Any, ...]:
-        found, grad = ctx.details
-        if grad is None:
+        found, grads = ctx.details
+        if grads is None:
             with torch.no_grad():
-                grad = found.value_and_grads(ctx.saved_tensors, (None,), None)[1][0]
+                grads = found.value_and_grads(ctx.saved_tensors, (None,) * len(found.gradients), None)[1]
         if torch.is_grad_enabled():
-            grad = _Once.apply(found.name, grad * upstream.detach(), *ctx.saved_tensors[:DIFFERENTIABLE], upstream)
+            sources = (*ctx.saved_tensors[:DIFFERENTIABLE], upstream)
+            grads = [_Once.apply(found.name, grad * upstream.detach(), *sources) for grad in grads]
         elif not _is_batch(upstream) and upstream.item() == 1.0:
             ctx.details = found, None
         else:
-            grad = grad * upstream
-        return None, None, grad, None, None, None, None
+            grads = [grad * upstream for grad in grads]
+        given: list[Any] = [None] * DIFFERENTIABLE
+        for gradient, grad in zip(found.gradients, grads, strict=True):
+            given[gradient.argument] = grad
+        return None, None, *given, None, None
 
 
 class _LateGradient(_LossFunction):

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import os
 import pathlib
+import re
 import sys
 import types as python_types
 
@@ -92,8 +93,12 @@ def names_of(dtype):
 def _named(value):
     # Two families may have a formula of one name.
     if isinstance(value, Template):
-        return f"{value.function.__module__.rpartition('.')[2]}_{value.function.__name__}"
+        return f"{_stem(value.function)}_{value.function.__name__}"
     return value
+
+
+def _stem(function):
+    return function.__module__.rpartition(".")[2]
 
 
 @functools.cache
@@ -114,6 +119,8 @@ def kernel(template, dtype=None, **constants):
         options={"nopython": True, "fastmath": template.fastmath, "error_model": "numpy"},
     )
     if cache_directory() is not None:
+        templates = [template, *(value for value in constants.values() if isinstance(value, Template))]
+        function.sources = {_stem(one.function) for one in templates}
         compiled._cache = _Cache(function)
     compiled.compile()
     return compiled
@@ -123,6 +130,7 @@ def driver(function):
     """A function that Python calls, as against a kernel: compiled, or loaded from disk, on its first call."""
     dispatcher = numba.njit(nogil=True, error_model="numpy")(function)
     if cache_directory() is not None:
+        function.sources = {_stem(function)}
         dispatcher._cache = _Cache(function)
     return dispatcher
 
@@ -134,17 +142,40 @@ def compile_driver(dispatcher, *arguments):
 
 
 # The disk cache. Numba's own does not notice a changed callee in another file nor changed options, and writes beside
-# the sources; ours is salted with every kernel source and with all versions that shape the machine code.
+# the sources. Ours lies in a directory of all versions that shape the machine code, and the name of a file tells the
+# sources it was made of: those of the kernel's module and of all that it imports from this package, so that an edit
+# compiles anew what it touches and nothing else, and two versions of fastloss do not overwrite each other's files.
+
+_IMPORT = re.compile(
+    rb"^\s*from fastloss\.kernels(?:\.(\w+) import| import (?:\(([\w\s,]*)\)|([\w ,]+)))", re.MULTILINE
+)
 
 
 @functools.cache
-def source_digest():
+def _source(stem):
+    """The text of a module of this package, and the modules of it that it imports."""
+    text = (pathlib.Path(__file__).parent / f"{stem}.py").read_bytes()
+    found = _IMPORT.findall(text)
+    return text, {name.strip().decode() for groups in found for names in groups for name in names.split(b",")} - {""}
+
+
+def source_digest(stems):
+    """A digest of modules of this package and of whatever they import from it."""
+    known, new = set(), {"build_cpu", *stems}
+    while new:
+        known |= new
+        new = set().union(*(_source(stem)[1] for stem in new)) - known
     digest = hashlib.sha256()
-    for path in sorted(pathlib.Path(__file__).parent.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    for part in (numba.__version__, llvmlite.__version__, np.__version__, sys.version):
-        digest.update(part.encode() + b"\0")
-    return digest.hexdigest()[:20]
+    for stem in sorted(known):
+        digest.update(stem.encode() + b"\0" + _source(stem)[0] + b"\0")
+    return digest.hexdigest()[:16]
+
+
+@functools.cache
+def versions_digest():
+    """A digest of everything else that shapes the machine code."""
+    parts = (numba.__version__, llvmlite.__version__, np.__version__, sys.version)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 @functools.cache
@@ -163,7 +194,7 @@ def cache_directory():
         else:
             user = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
         base = pathlib.Path(user) / "fastloss"
-    directory = pathlib.Path(base) / source_digest()
+    directory = pathlib.Path(base) / versions_digest()
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = directory.stat()
@@ -178,7 +209,7 @@ class _Locator(caching._CacheLocator):
         return str(cache_directory())
 
     def get_source_stamp(self):
-        return source_digest()
+        return ""  # it is in the name
 
     def get_disambiguator(self):
         return "fastloss"
@@ -188,8 +219,8 @@ class _Implementation(caching.CompileResultCacheImpl):
     def __init__(self, function):
         self._lineno = function.__code__.co_firstlineno
         self._locator = _Locator()
-        module = pathlib.Path(function.__code__.co_filename).stem
-        self._filename_base = self.get_filename_base(f"{module}.{function.__qualname__}", getattr(sys, "abiflags", ""))
+        name = f"{_stem(function)}.{function.__qualname__}.{source_digest(function.sources)}"
+        self._filename_base = self.get_filename_base(name, getattr(sys, "abiflags", ""))
 
 
 class _Cache(caching.FunctionCache):

@@ -39,11 +39,10 @@ def package_stub():
             f"    def grad{signature_text(function.grad, 'Any', ['self'])}\n"
             f"\n{name}: {class_name(name)}\n"
         )
-    lines.append(
-        "\ndef find(text: str) -> list[str]: ...\ndef get_num_threads() -> int: ...\n"
-        "def info() -> dict[str, Any]: ...\ndef losses() -> dict[str, Any]: ...\n"
-        "def release_memory() -> None: ...\ndef set_num_threads(n: int) -> None: ...\n"
-    )
+    for name in sorted(set(fastloss.__all__) - set(fastloss.losses())):
+        function = getattr(fastloss, name)
+        result = inspect.signature(function).return_annotation
+        lines.append(f"\ndef {name}{signature_text(function, result)}\n".replace("'", '"'))
     return "".join(lines)
 
 

@@ -1,5 +1,7 @@
 """The disk cache of compiled kernels: found again by the next process, private, salted, and never a reason to fail."""
 
+import importlib
+import inspect
 import os
 import pathlib
 import shutil
@@ -119,25 +121,74 @@ def test_a_file_in_the_way_means_no_cache(tmp_path):
     assert run(FASTLOSS_CACHE_DIR=tmp_path / "file") == "None"
 
 
-def test_any_source_changes_the_directory(tmp_path, monkeypatch):
+@pytest.fixture
+def sources(tmp_path, monkeypatch):
+    """A copy of the kernels' sources that digests are made of, and a function that gives the digest of a module."""
     from fastloss.kernels import build_cpu
 
-    sources = pathlib.Path(build_cpu.__file__).parent
     copies = tmp_path / "kernels"
     copies.mkdir()
-    for path in sources.glob("*.py"):
+    for path in pathlib.Path(build_cpu.__file__).parent.glob("*.py"):
         shutil.copy(path, copies)
-    digest = build_cpu.source_digest.__wrapped__
     monkeypatch.setattr(build_cpu, "__file__", str(copies / "build_cpu.py"))
-    first = digest()
-    assert first == digest()
-    seen = {first}
-    for path in sorted(copies.glob("*.py")):
+
+    def digest(stem):
+        build_cpu._source.cache_clear()
+        return build_cpu.source_digest({stem})
+
+    yield copies, digest
+    build_cpu._source.cache_clear()
+
+
+def imported(stem):
+    """What a module of the kernels has imported from others, by the objects themselves rather than by its text."""
+    module = importlib.import_module(f"fastloss.kernels.{stem}")
+    found = set()
+    for value in vars(module).values():
+        owner = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
+        owner = value.function.__module__ if isinstance(value, build_cpu().Template) else owner
+        package, _, name = str(owner).rpartition(".")
+        if package == "fastloss.kernels" and name != stem:
+            found.add(name)
+    return found
+
+
+def build_cpu():
+    return importlib.import_module("fastloss.kernels.build_cpu")
+
+
+STEMS = [path.stem for path in pathlib.Path(build_cpu().__file__).parent.glob("*.py") if path.stem != "__init__"]
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_a_digest_changes_with_every_source_that_counts(sources, stem):
+    copies, digest = sources
+    counts, new = {"build_cpu"}, {stem}
+    while new:
+        counts |= new
+        new = set().union(*map(imported, counts)) - counts
+    seen = {digest(stem)}
+    assert seen == {digest(stem)}
+    for other in sorted(counts):
+        path = copies / f"{other}.py"
         path.write_text(path.read_text() + "\n# changed\n")
-        seen.add(digest())
-    assert len(seen) == 1 + len(list(copies.glob("*.py")))
-    monkeypatch.setattr(build_cpu.numba, "__version__", "0.0.0")
-    assert digest() not in seen
+        seen.add(digest(stem))
+    assert len(seen) == 1 + len(counts)
+
+
+def test_a_digest_does_not_change_with_other_families(sources):
+    copies, digest = sources
+    before = digest("boxes_cpu")
+    path = copies / "regression.py"
+    path.write_text(path.read_text() + "\n# changed\n")
+    assert digest("boxes_cpu") == before != digest("regression")
+
+
+def test_another_version_has_another_directory(monkeypatch):
+    digest = build_cpu().versions_digest.__wrapped__
+    first = digest()
+    monkeypatch.setattr(build_cpu().numba, "__version__", "0.0.0")
+    assert digest() != first
 
 
 def test_two_processes_may_fill_one_cache_at_once(tmp_path):
