@@ -115,6 +115,10 @@ class NumPyBackend:
         """A reduced loss: 16-bit inputs give float32, whose range a sum may need."""
         return np.float64(value) if dtype == "float64" else np.float32(value)
 
+    def as_numpy(self, array: Any) -> Any:
+        """The same memory as an ndarray; of 16-bit types none."""
+        return array
+
     def check_writable(self, loss: str, out: Any) -> None:
         if not out.flags.writeable:
             raise ValueError(f"{loss}: out is read-only")

@@ -102,6 +102,9 @@ class TorchBackend:
             return torch.from_numpy(np.array(value, np.float32))
         return torch.tensor(value, dtype=_DTYPES[dtype])
 
+    def as_numpy(self, array: Any) -> Any:
+        return array.detach().numpy()
+
     def check_writable(self, loss: str, out: Any) -> None:
         if out.requires_grad:
             raise ValueError(f"{loss}: out requires grad; give a tensor that does not")
@@ -111,14 +114,14 @@ class TorchBackend:
     # Calls.
 
     def value(self, spec: Loss, arrays: Operands, options: tuple[Any, ...]) -> Any:
+        if spec.eager and getattr(arrays[0], "dtype", None) in _HALF and not torch.is_autocast_enabled("cpu"):
+            # What the backward pass multiplies must not have been rounded to 16 bits: float16 would lose small numbers
+            # that the upstream gradient of a loss scaler is there to save.
+            return self.value(spec, _widened(arrays), options).to(arrays[0].dtype)
         if torch.compiler.is_compiling():
             return _compiled_value(spec, arrays, options)
         if torch.is_autocast_enabled("cpu"):
             arrays = _widened(arrays)
-        elif spec.eager and getattr(arrays[0], "dtype", None) in _HALF:
-            # What the backward pass multiplies must not have been rounded to 16 bits: float16 would lose small numbers
-            # that the upstream gradient of a loss scaler is there to save.
-            return self.value(spec, _widened(arrays), options).to(arrays[0].dtype)
         try:
             wrt = _wanted(spec, arrays) if torch.is_grad_enabled() else ()
             key = _key(arrays, (options, wrt))
