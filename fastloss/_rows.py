@@ -50,6 +50,7 @@ class Style:
     options: tuple[str, ...]
     family: str
     same_dims: bool
+    wide: bool = False  # the sums are float64 from the start
     #: Whether there are templates ``_middle`` and ``_later``.
     later: bool = False
     #: Whether the third operand has a factor for each class, which the mean does not divide by.
@@ -80,6 +81,7 @@ def rowwise(
     reductions: tuple[str, ...] = _errors.REDUCTIONS,
     refused: dict[str, str] | None = None,
     same_dims: bool = False,
+    wide: bool = False,
 ) -> Callable[[Callable[..., Arguments]], Any]:
     """Make a loss of the templates ``<formula>_sums``, ``_finish``, ``_slopes`` (and ``_tops``) of its family.
 
@@ -87,9 +89,10 @@ def rowwise(
     ``names``, and all other arguments in the order of its signature. ``dense`` are the operands with K elements a
     position, which broadcast with each other (all must be among the first three names); ``own`` is the operand that is
     one number a position (the templates' y); ``labels`` says that ``target`` is a class index a position instead.
-    ``sums`` and ``tops`` count what the templates return. ``softmax`` of 1 (2) subtracts the row's maximum from x (and
-    t). The reduction is along ``axis``, or along what the option ``axis`` or ``dim`` of the call says; "class" is 1,
-    or 0 where there is one axis only; an option of None takes all axes together, or that of "class" where it is said.
+    ``sums`` and ``tops`` count what the templates return; ``wide`` sums are float64 from the start. ``softmax`` of 1
+    (2) subtracts the row's maximum from x (and t). The reduction is along ``axis``, or along what the option ``axis``
+    or ``dim`` of the call says; "class" is 1, or 0 where there is one axis only; an option of None takes all axes
+    together, or that of "class" where it is said.
 
     Parameters that ``row.parameters`` bounds reach the templates: numbers as the tuple ``q`` in their order, choices as
     constants in capitals. ``specialise`` makes of all options more constants, or other values of N_SUMS and N_TOPS;
@@ -117,6 +120,7 @@ def rowwise(
             options=options,
             family=family or bind.__module__.rpartition(".")[2],
             same_dims=same_dims,
+            wide=wide,
         )
 
         def problem(*values: Any) -> RowProblem:
@@ -439,6 +443,7 @@ class RowProblem:
             **told,
             **constants,
             SUMS=style.template("sums"),
+            **({} if lanes_side else {"WIDE": style.wide}),
             **{f"SUM_{i}": n_sums >= i for i in (1, 2, 3, 4)},
         )
         later = None

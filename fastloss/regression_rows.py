@@ -23,6 +23,7 @@ __all__ = ["rmse_loss"]
     ),
     names=("input", "target", "weight", "", "sample_weight"),
     dense=("input", "target", "weight"),
+    wide=True,
     sums=2,
     family="similarity",
     numbers=lambda eps, empty: (eps, 0.0 if empty == "zero" else math.nan),

@@ -41,6 +41,7 @@ _VECTORS = {"anchor": REAL, "positive": REAL, "negative": REAL}
     names=_PAIR,
     dense=_PAIR[:2],
     own="target",
+    wide=True,
     sums=3,
     default=_PAIR[:2],
 )
@@ -96,6 +97,7 @@ def cosine_embedding_loss(
         {"eps": NON_NEGATIVE},
         also=("cosine distance", "cosine proximity"),
     ),
+    wide=True,
     sums=3,
     differentiable=("input", "target"),
 )
@@ -157,6 +159,7 @@ def cosine_similarity_loss(
     names=_PAIR,
     dense=_PAIR[:2],
     own="target",
+    wide=True,
     default=_PAIR[:2],
 )
 def contrastive_loss(
@@ -223,6 +226,7 @@ def _norm(p: float, swap: bool) -> dict[str, Any]:
     ),
     names=_TRIPLET,
     dense=_TRIPLET[:3],
+    wide=True,
     default=_TRIPLET[:3],
     specialise=lambda options: _norm(options["p"], options["swap"]),
     same_dims=True,
@@ -413,6 +417,7 @@ def _with_distances(own: Any) -> Any:
     ),
     names=_TRIPLET,
     dense=_TRIPLET[:3],
+    wide=True,
     default=_TRIPLET[:3],
     specialise=lambda options: _norm(2.0, options["swap"]),
     numbers=lambda margin, swap: (margin, 1e-6, 2.0),

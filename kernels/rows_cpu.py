@@ -4,7 +4,8 @@ A loss says four small things, each a template (``q`` are its parameters, ``y`` 
 own, or the element of the label's class; ``x, t, z`` are one element of up to three dense operands, 1 where absent):
 
 - ``TOPS(x, t, z, y, q)``: up to three numbers whose maxima over the row are wanted first; most losses have none.
-- ``SUMS(x, t, z, y, m, q)``: up to four numbers that are added up over the row, in float64; ``m`` holds the maxima.
+- ``SUMS(x, t, z, y, m, q)``: up to four numbers that are added up over the row; ``m`` holds the maxima. With ``WIDE``
+  they are float64, for squares that float32 has no room for; else rows add up to 1,024 of them before float64.
 - ``FINISH(s, o, m, y, k, q)``: from the sums ``s``, once a row and in float64: the loss and four coefficients.
 - ``SLOPES(x, t, z, y, m, c, q)``: from the coefficients ``c``, the slopes by x, t and z of one element.
 
@@ -29,6 +30,9 @@ tiles and knows bytes only; ``row_moves`` and ``row_positions`` know the dtype; 
 """
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 from fastloss.kernels.build_cpu import Template
 from fastloss.kernels.classification_lanes_cpu import _fetch, _flush
@@ -61,6 +65,18 @@ from fastloss.kernels.memory_cpu import (
     store_double,
     store_int,
 )
+
+
+@intrinsic
+def _not_before(typingctx, i, first):
+    """i >= first, of numbers below 2**31: as int32, which 16 lanes of a vector hold."""
+
+    def codegen(context, builder, signature, args):
+        short = [builder.trunc(arg, ir.IntType(32)) for arg in args]
+        return builder.icmp_signed(">=", *short)
+
+    return types.boolean(types.intp, types.intp), codegen
+
 
 add_wide, select_wide = ACCUMULATE["float64"], MATH["float64"]["select"]
 
@@ -116,8 +132,8 @@ LANE_BYTES = 8 * MAX_LANES
 #: Elements of a row are worked on in multiples of this many, its last group stepping back over some: a vector loop
 #: then has no remainder.
 GROUP = 64
-#: Exponentials that are added up in the type of the arithmetic before they join a float64.
-SHORT_SUM = 4096
+#: Numbers that are added up in the type of the arithmetic, in 64 sums side by side, before they join a float64.
+SHORT_SUM = 1024
 
 # Numbers of a position, each in a buffer of its own.
 (WEIGHTS, SCALES, OWN, LABELS, TOP, SUM, SMALL, MAXIMA, LOSS, COEFFICIENT, LABEL_SLOPE) = (
@@ -241,6 +257,20 @@ def lane_tops(mode, n, count, tile, partial):
 
 
 @Template
+def _nothing():
+    if WIDE:
+        return 0.0
+    return real(0.0)
+
+
+@Template
+def _join(total, term, new):
+    if WIDE:
+        return add_wide(total, select_wide(new, term, 0.0))
+    return accumulate(total, select(new, term, real(0.0)))
+
+
+@Template
 def row_sums(mode, n, count, tile, partial):
     """Add to the sums of n rows what ``count`` elements of each give."""
     q = _parameters(tile)
@@ -267,8 +297,9 @@ def row_sums(mode, n, count, tile, partial):
                 first, size, skip = back, group, full - back
             start += size - skip
             short_e0 = short_e1 = short_n0 = short_n1 = zero
+            short_0 = short_1 = short_2 = short_3 = _nothing()
             for i in range(size):
-                new = i >= skip
+                new = _not_before(i, skip)
                 xi = load(x, first + i)
                 ti = load(t, first + i) if HAS_T else one
                 zi = load(z, first + i) if HAS_Z else one
@@ -284,13 +315,17 @@ def row_sums(mode, n, count, tile, partial):
                     short_n1 = accumulate(short_n1, select(is_top & new, one, zero))
                 a = SUMS(xi, ti, zi, y, (m0, m1, m2), q)
                 if SUM_1:
-                    s0 = add_wide(s0, select_wide(new, np.float64(a[0]), 0.0))
+                    short_0 = _join(short_0, a[0], new)
                 if SUM_2:
-                    s1 = add_wide(s1, select_wide(new, np.float64(a[1]), 0.0))
+                    short_1 = _join(short_1, a[1], new)
                 if SUM_3:
-                    s2 = add_wide(s2, select_wide(new, np.float64(a[2]), 0.0))
+                    short_2 = _join(short_2, a[2], new)
                 if SUM_4:
-                    s3 = add_wide(s3, select_wide(new, np.float64(a[3]), 0.0))
+                    short_3 = _join(short_3, a[3], new)
+            s0 += short_0
+            s1 += short_1
+            s2 += short_2
+            s3 += short_3
             e0 += short_e0
             e1 += short_e1
             n0 += short_n0
@@ -405,7 +440,7 @@ def row_later(mode, n, count, tile, partial):
             first, size, skip = 0, full, 0
             for _ in range(2):
                 for i in range(size):
-                    new = i >= skip
+                    new = _not_before(i, skip)
                     xi = load(x + r * x_step, first + i)
                     xi = xi - m0 if SOFTMAX else xi
                     ti = load(t + r * t_step, first + i) if HAS_T else one
