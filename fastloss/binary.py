@@ -242,6 +242,7 @@ def asymmetric_loss(
     gamma_pos: float = 1.0,
     clip: float = 0.05,
     reduction: str = "mean",
+    label_smoothing: float = 0.0,
     ignore_index: float | None = None,
     sample_weight: Any = None,
     empty: str = "nan",
@@ -261,6 +262,7 @@ def asymmetric_loss(
         clip: c in [0, 1]: the probability up to which a negative costs nothing.
         reduction: ``"none"``, ``"sum"`` (what the authors' code does), or ``"mean"``: divided by the number of elements
             that count.
+        label_smoothing: e in [0, 1]: y becomes (1 - e) y + e / 2.
         ignore_index: elements whose target equals this (-1 for an unknown label, say) contribute nothing, to the mean's
             denominator either.
         sample_weight: w, broadcastable to the loss; the mean then divides by the sum of the weights.
@@ -289,7 +291,7 @@ def asymmetric_loss(
     """
     return (
         (input, target, None, None, sample_weight),
-        (gamma_neg, gamma_pos, clip, reduction, ignore_index, empty),
+        (gamma_neg, gamma_pos, clip, reduction, label_smoothing, ignore_index, empty),
     )
 
 

@@ -90,7 +90,7 @@ def sigmoid_focal(x, t, z, q):
     dm / dx = +-(v - u) e L^2: all accurate relative to themselves for u or v = 0, and of one sign. dc / ds = -x.
     """
     zero, one = real(0.0), real(1.0)
-    a, b, alpha, gamma = q
+    a, b, alpha, gamma, _ = q
     plain = alpha < zero
     weight_1 = select(plain, one, alpha)
     weight_0 = select(plain, one, one - alpha)
@@ -144,13 +144,14 @@ def negative_power(x, gamma):
 
 @Template
 def asymmetric(x, t, z, q):
-    """t (1 - p)^gamma+ softplus(-x) + (1 - t) p_m^gamma- n, p_m = max(p - clip, 0), n = -log(1 - p_m).
+    """s (1 - p)^gamma+ softplus(-x) + (1 - s) p_m^gamma- n, p_m = max(p - clip, 0), n = -log(1 - p_m), s = t a + b.
 
-    Without a clip n is softplus(x), which a logarithm of 1 - p would lose. What has a factor of t or 1 - t of 0 is
+    Without a clip n is softplus(x), which a logarithm of 1 - p would lose. What has a factor of s or 1 - s of 0 is
     dropped, as is p times softplus(-x) where p is 0.
     """
     zero, one = real(0.0), real(1.0)
-    gamma_neg, gamma_pos, clip = q[0], q[1], q[2]
+    a, b, gamma_neg, gamma_pos, clip = q
+    s = t * a + b
     e = exp_nonpositive(-fabs(x))
     log_term = log1p_unit(e)
     large = one / (one + e)
@@ -177,7 +178,7 @@ def asymmetric(x, t, z, q):
         power, turn = negative_power(p, gamma_neg)
         fall_slope = p * (power + select(other == zero, zero, turn * (other * n)))
     fall = select(power == zero, zero, power * n)
-    s = one - t
-    loss = select(t == zero, zero, t * rise) + select(s == zero, zero, s * fall)
-    dx = select(t == zero, zero, t * rise_slope) + select(s == zero, zero, s * fall_slope)
-    return loss, dx, rise - fall, zero
+    r = one - s
+    loss = select(s == zero, zero, s * rise) + select(r == zero, zero, r * fall)
+    dx = select(s == zero, zero, s * rise_slope) + select(r == zero, zero, r * fall_slope)
+    return loss, dx, a * (rise - fall), zero

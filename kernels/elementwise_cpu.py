@@ -52,7 +52,7 @@ from fastloss.kernels.memory_cpu import (
 OPERANDS = UPSTREAM - ADDRESSES + 1
 # Parameters of a launch. LOOPS, SLOPES (of three operands) and COUNTS are C functions made from the templates below;
 # LAYOUT is the address of: ndim, shape, and for each operand its kind and strides, in elements; ONES that of a tile of
-# ones. Four numbers for the formula. CHECKED says which operands have a domain, bounded by LOWEST and HIGHEST.
+# ones. Five numbers for the formula. CHECKED says which operands have a domain, bounded by LOWEST and HIGHEST.
 (
     LOOPS,
     SLOPES,
@@ -66,7 +66,7 @@ OPERANDS = UPSTREAM - ADDRESSES + 1
     CHECKED,
     LOWEST,
     HIGHEST,
-) = (PARAMETERS + offset for offset in (0, 1, 4, 5, 6, 7, 8, 12, 13, 14, 15, 18))
+) = (PARAMETERS + offset for offset in (0, 1, 4, 5, 6, 7, 8, 13, 14, 15, 16, 19))
 CHECK_NAN = 8  # shifted as the bits of CHECKED: NaN is outside the domain too
 MAX_DIMS = 16
 LAYOUT_SLOTS = 1 + MAX_DIMS + OPERANDS * (1 + MAX_DIMS)
@@ -88,6 +88,7 @@ def _parameters(arguments):
         real(load_double(arguments, Q + 1)),
         real(load_double(arguments, Q + 2)),
         real(load_double(arguments, Q + 3)),
+        real(load_double(arguments, Q + 4)),
     )
 
 

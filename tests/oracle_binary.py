@@ -29,8 +29,10 @@ def focal_slopes(x, t, z, *, alpha, gamma, label_smoothing):
     )
 
 
-def asymmetric_slopes(x, t, z, *, gamma_neg, gamma_pos, clip):
+def asymmetric_slopes(x, t, z, *, gamma_neg, gamma_pos, clip, label_smoothing):
     """The same, and p - clip, which is rounded to the last place of p."""
+    e = mpmath.mpf(label_smoothing)
+    t = (1 - e) * t + e / 2
     p, rest = sigmoid(x), sigmoid(-x)
     m = positive(p - clip)
     rise = rest**gamma_pos * (rest + gamma_pos * p * softplus(-x))
@@ -40,7 +42,9 @@ def asymmetric_slopes(x, t, z, *, gamma_neg, gamma_pos, clip):
         share = rest / (rest + clip) if rest + clip else mpmath.mpf(1)
         fall = p * (gamma_neg * m ** (gamma_neg - 1) * negative * rest + m**gamma_neg * share)
         fall *= 1 + gamma_neg * (p / m - 1)
-    value = asymmetric_loss.formula(x, mpmath.mpf(0), z, gamma_neg=gamma_neg, gamma_pos=gamma_pos, clip=clip)[1]
+    value = asymmetric_loss.formula(
+        x, mpmath.mpf(0), z, gamma_neg=gamma_neg, gamma_pos=gamma_pos, clip=clip, label_smoothing=0
+    )[1]
     return t * rise + (1 - t) * fall, rest**gamma_pos * softplus(-x) + value
 
 
@@ -54,7 +58,9 @@ def sigmoid_focal_loss(x, t, z, *, alpha, gamma, label_smoothing):
 
 
 @oracle(magnitude=asymmetric_slopes)
-def asymmetric_loss(x, t, z, *, gamma_neg, gamma_pos, clip):
+def asymmetric_loss(x, t, z, *, gamma_neg, gamma_pos, clip, label_smoothing):
+    e = mpmath.mpf(label_smoothing)
+    t = (1 - e) * t + e / 2
     p = sigmoid(x)
     m = positive(p - clip)
     negative = softplus(x) if clip == 0 else -mpmath.log1p(-m)

@@ -8,8 +8,6 @@ from against import INF, NAN
 
 import fastloss as fl
 
-#: PyTorch has none of these losses.
-DEPARTURES = {}
 MODES = ("non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "relativistic")
 PROBABLE = ("non_saturating", "minimax", "least_squares")
 

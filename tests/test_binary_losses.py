@@ -13,8 +13,6 @@ from elements import check_awkward as assert_awkward
 import fastloss as fl
 
 BOTH = ("input", "target")
-#: PyTorch has none of these losses.
-DEPARTURES = {}
 
 
 def torch_focal(input, target, alpha=0.25, gamma=2.0):
@@ -54,6 +52,7 @@ AWKWARD = (
     ("sigmoid_focal_loss", {"alpha": -1.0, "gamma": 0.0}, 2, 2),
     ("sigmoid_focal_loss", {"alpha": 0.75, "gamma": 1.5, "label_smoothing": 0.125}, 5, 5),
     ("asymmetric_loss", {}, 7, 5),
+    ("asymmetric_loss", {"label_smoothing": 0.2}, 7, 5),
     ("asymmetric_loss", {"clip": 0.0, "gamma_neg": 1.5}, 3, 4),
 )
 
@@ -75,7 +74,12 @@ def test_awkward_probabilities(dtype):
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize(
     ("loss", "options"),
-    (("sigmoid_focal_loss", {}), ("sigmoid_focal_loss", {"label_smoothing": 0.2}), ("asymmetric_loss", {})),
+    (
+        ("sigmoid_focal_loss", {}),
+        ("sigmoid_focal_loss", {"label_smoothing": 0.2}),
+        ("asymmetric_loss", {}),
+        ("asymmetric_loss", {"label_smoothing": 0.2}),
+    ),
 )
 def test_weights_and_ignored_labels(loss, options, reduction):
     rng = np.random.default_rng(1)

@@ -24,13 +24,11 @@ NAMES = {
 #: Of float32 boxes only the last rounding is left. In float64 the gradients of equal boxes cancel, and the complete
 #: loss is the square of a difference of two angles.
 BOUNDS = {"float32": 0.4, "float64": 21.0, "float64 complete": 57.0}
-#: Where we differ from torchvision on purpose.
-DEPARTURES = {
-    "complete_box_iou_loss of boxes without height or width": "torchvision: NaN for 0/0, and for its gradient",
-    "complete_box_iou_loss with eps": "torchvision's distance term keeps 1e-7 whatever it is given",
-    "a term whose denominator is 0": "torchvision: NaN or infinity, without eps or for areas of -eps",
-    "float32 arithmetic": "torchvision rounds each step: it loses small losses, and overflows past 1e19",
-}
+# Where we differ from torchvision on purpose:
+# - complete_box_iou_loss of boxes without height or width: NaN there, for 0/0, and for its gradient;
+# - complete_box_iou_loss with eps: its distance term keeps 1e-7 there whatever it is given;
+# - a term whose denominator is 0: NaN or infinity there, without eps or for areas of -eps;
+# - float32 arithmetic: each step is rounded there, which loses small losses and overflows past 1e19.
 
 
 def call(kind):

@@ -16,14 +16,6 @@ import fastloss as fl
 BOTH = ("input", "target")
 LOSSES = ("kl_div", "js_div", "tv_div")
 ALL_REDUCTIONS = ("mean", "sum", "none", "batchmean")
-#: Where we differ from PyTorch on purpose.
-DEPARTURES = {
-    "kl_div, target 0 and log-probability -inf": "0 * inf is 0: PyTorch gives NaN, and a gradient by the target of NaN",
-    "kl_div by a target of 0": "0: PyTorch's is NaN or minus infinity",
-    "kl_div of both log-probabilities -inf, log_target": "0: PyTorch gives NaN",
-    "kl_div with the default reduction": "no warning of 'mean'; the docstring says what it divides by",
-}
-# PyTorch has no other divergence.
 pytestmark = pytest.mark.filterwarnings("ignore:reduction. 'mean' divides")
 
 

@@ -10,8 +10,6 @@ from elements import awkward
 
 import fastloss as fl
 
-#: PyTorch has none of these functions.
-DEPARTURES = {}
 PENALTIES = {
     fl.l1_penalty: ({"strength": 0.3}, lambda x, strength: strength * x.abs().sum()),
     fl.l2_penalty: ({"strength": 0.3}, lambda x, strength: strength * (x * x).sum()),
