@@ -429,6 +429,18 @@ def test_compiled_for_other_shapes_and_for_the_target():
         np.testing.assert_allclose(array(b.grad), array(d.grad), rtol=1e-5, atol=0)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_compiled_for_an_option_that_changes():
+    """Options are constants of a graph: the compiler must not make numbers of them that it leaves open."""
+    function = torch.compile(lambda x, t, d: fl.huber_loss(x, t, delta=d), backend="aot_eager", dynamic=False)
+    x, t = torch.tensor([3.0, 0.5]), torch.zeros(2)
+    for delta in (1.0, 0.5, 0.25):
+        a, b = leaf(x), leaf(x)
+        function(a, t, delta).backward()
+        F.huber_loss(b, t, delta=delta).backward()
+        assert torch.equal(a.grad, b.grad)
+
+
 # Inputs.
 
 
