@@ -27,6 +27,8 @@ class Term(NamedTuple):
     #: The arrays of the call that it reads, in the order of its operands.
     arrays: tuple[str, ...]
     options: tuple[Any, ...]
+    #: The sample weights of the call that it is weighted by: by their product, where there are several.
+    weights: tuple[str, ...] = ()
 
 
 class Piece(NamedTuple):
@@ -94,12 +96,14 @@ class Sum(Loss):
             _arrays.common_backend(self.name, leaves)
         for term in terms or cast(Any, self.problem)(*options):
             first, *others = (given[name] for name in term.arrays)
+            weights = [given[name] for name in term.weights if given[name] is not None]
+            weight = reduce(operator.mul, weights) if weights else None
             if not others:
                 for leaf, array in enumerate(_leaves(first)):
-                    yield Piece(term, (array, None, None, None, None), leaf)
+                    yield Piece(term, (array, None, None, None, weight), leaf)
             else:
                 second, third = (*others, None)[:2]
-                yield Piece(term, (first, second, third, None, None), 0)
+                yield Piece(term, (first, second, third, None, weight), 0)
 
     def _places(self, name: str, out: Any, array: Any) -> list[Any]:
         """The caller's arrays for the gradients of one argument, one for each of a list."""

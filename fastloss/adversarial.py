@@ -26,6 +26,7 @@ _DISCRIMINATOR = Row(
     {"real_logits": REAL, "fake_logits": REAL},
     parameters={"mode": MODES, "from_logits": FLAG, "label_smoothing": UNIT},
     kinks="mode='hinge': real x = 1 and fake x = -1, the slope of the side that pays",
+    denominator="weights",
     also=_ALSO,
     transcendental=True,
 )
@@ -33,19 +34,22 @@ _GENERATOR = Row(
     "GANGeneratorLoss",
     {"fake_logits": REAL, "real_logits": REAL},
     parameters={"mode": MODES, "from_logits": FLAG},
+    denominator="weights",
     also=_ALSO,
     transcendental=True,
 )
 
 
-def _term(formula: str, row: Row, *names: str) -> Callable[[Callable[..., Arguments]], Loss]:
+def _term(
+    formula: str, row: Row, *names: str, weight: str = "sample_weight"
+) -> Callable[[Callable[..., Arguments]], Loss]:
     """The engine of a term that reads the arrays ``names``; the formula is one of kernels/adversarial.py."""
 
     def decorate(bind: Callable[..., Arguments]) -> Loss:
         function = elementwise(
             formula,
             Row(row.module, row.domain, parameters={"from_logits": FLAG}, transcendental=True),
-            names=(*names, *[""] * (5 - len(names))),
+            names=(*names, *[""] * (4 - len(names)), weight),
             differentiable=names,
             shapes="same",
             reductions=REDUCTIONS,
@@ -56,40 +60,65 @@ def _term(formula: str, row: Row, *names: str) -> Callable[[Callable[..., Argume
     return decorate
 
 
-@_term("real_{mode}", _DISCRIMINATOR, "real_logits")
+@_term("real_{mode}", _DISCRIMINATOR, "real_logits", weight="real_weight")
 @named("gan_discriminator_loss")
 def _real(
-    real_logits: Any, *, mode: str, from_logits: bool, label_smoothing: float, reduction: str, empty: str
+    real_logits: Any,
+    *,
+    real_weight: Any = None,
+    mode: str,
+    from_logits: bool,
+    label_smoothing: float,
+    reduction: str,
+    empty: str,
 ) -> Arguments:
-    return ((real_logits, None, None, None, None), (mode, from_logits, label_smoothing, reduction, empty))
+    return ((real_logits, None, None, None, real_weight), (mode, from_logits, label_smoothing, reduction, empty))
 
 
-@_term("fake_{mode}", _DISCRIMINATOR, "fake_logits")
+@_term("fake_{mode}", _DISCRIMINATOR, "fake_logits", weight="fake_weight")
 @named("gan_discriminator_loss")
-def _fake(fake_logits: Any, *, mode: str, from_logits: bool, reduction: str, empty: str) -> Arguments:
-    return ((fake_logits, None, None, None, None), (mode, from_logits, reduction, empty))
+def _fake(
+    fake_logits: Any, *, fake_weight: Any = None, mode: str, from_logits: bool, reduction: str, empty: str
+) -> Arguments:
+    return ((fake_logits, None, None, None, fake_weight), (mode, from_logits, reduction, empty))
 
 
-@_term("pair_relativistic", _DISCRIMINATOR, "real_logits", "fake_logits")
+@_term("pair_relativistic", _DISCRIMINATOR, "real_logits", "fake_logits", weight="real_weight")
 @named("gan_discriminator_loss")
 def _pair(
-    real_logits: Any, fake_logits: Any, *, from_logits: bool, label_smoothing: float, reduction: str, empty: str
+    real_logits: Any,
+    fake_logits: Any,
+    *,
+    real_weight: Any = None,
+    from_logits: bool,
+    label_smoothing: float,
+    reduction: str,
+    empty: str,
 ) -> Arguments:
-    return ((real_logits, fake_logits, None, None, None), (from_logits, label_smoothing, reduction, empty))
+    return ((real_logits, fake_logits, None, None, real_weight), (from_logits, label_smoothing, reduction, empty))
 
 
 @_term("trick_{mode}", _GENERATOR, "fake_logits")
 @named("gan_generator_loss")
-def _trick(fake_logits: Any, *, mode: str, from_logits: bool, reduction: str, empty: str) -> Arguments:
-    return ((fake_logits, None, None, None, None), (mode, from_logits, reduction, empty))
+def _trick(
+    fake_logits: Any, *, sample_weight: Any = None, mode: str, from_logits: bool, reduction: str, empty: str
+) -> Arguments:
+    return ((fake_logits, None, None, None, sample_weight), (mode, from_logits, reduction, empty))
 
 
 @_term("pair_relativistic", _GENERATOR, "fake_logits", "real_logits")
 @named("gan_generator_loss")
 def _trick_pair(
-    fake_logits: Any, real_logits: Any, *, from_logits: bool, label_smoothing: float, reduction: str, empty: str
+    fake_logits: Any,
+    real_logits: Any,
+    *,
+    sample_weight: Any = None,
+    from_logits: bool,
+    label_smoothing: float,
+    reduction: str,
+    empty: str,
 ) -> Arguments:
-    return ((fake_logits, real_logits, None, None, None), (from_logits, label_smoothing, reduction, empty))
+    return ((fake_logits, real_logits, None, None, sample_weight), (from_logits, label_smoothing, reduction, empty))
 
 
 def _check(loss: str, mode: str, from_logits: bool, reduction: str, empty: str) -> None:
@@ -110,10 +139,10 @@ def _discriminator(
         raise ValueError(f"{loss}: label_smoothing is {label_smoothing!r}, but mode {mode!r} has no labels")
     if mode == "relativistic":
         options = (from_logits, label_smoothing, reduction, empty)
-        return (Term(_pair, ("real_logits", "fake_logits"), options),)
+        return (Term(_pair, ("real_logits", "fake_logits"), options, ("real_weight", "fake_weight")),)
     return (
-        Term(_real, ("real_logits",), (mode, from_logits, label_smoothing, reduction, empty)),
-        Term(_fake, ("fake_logits",), (mode, from_logits, reduction, empty)),
+        Term(_real, ("real_logits",), (mode, from_logits, label_smoothing, reduction, empty), ("real_weight",)),
+        Term(_fake, ("fake_logits",), (mode, from_logits, reduction, empty), ("fake_weight",)),
     )
 
 
@@ -121,14 +150,14 @@ def _generator(mode: str, from_logits: bool, reduction: str, empty: str) -> tupl
     _check("gan_generator_loss", mode, from_logits, reduction, empty)
     if mode == "relativistic":
         options = (from_logits, 0.0, reduction, empty)
-        return (Term(_trick_pair, ("fake_logits", "real_logits"), options),)
-    return (Term(_trick, ("fake_logits",), (mode, from_logits, reduction, empty)),)
+        return (Term(_trick_pair, ("fake_logits", "real_logits"), options, ("sample_weight",)),)
+    return (Term(_trick, ("fake_logits",), (mode, from_logits, reduction, empty), ("sample_weight",)),)
 
 
 @sum_of_terms(
     _discriminator,
     _DISCRIMINATOR,
-    ("real_logits", "fake_logits"),
+    ("real_logits", "fake_logits", "", "real_weight", "fake_weight"),
     differentiable=("real_logits", "fake_logits"),
     default=("real_logits", "fake_logits"),
 )
@@ -140,6 +169,8 @@ def gan_discriminator_loss(
     from_logits: bool = True,
     label_smoothing: float = 0.0,
     reduction: str = "mean",
+    real_weight: Any = None,
+    fake_weight: Any = None,
     empty: str = "nan",
 ) -> Arguments:
     r"""What a discriminator, or critic, minimises: to tell real samples from generated ones.
@@ -164,6 +195,8 @@ def gan_discriminator_loss(
         label_smoothing: e in [0, 1]: the label of real samples is 1 - e, that of generated ones stays 0 (one-sided).
             Of the modes, ``"hinge"`` and ``"wasserstein"`` have no labels.
         reduction: ``"mean"``, or ``"sum"`` of all terms.
+        real_weight: weights of the real samples, broadcastable to r; their mean then divides by the sum of the weights.
+        fake_weight: weights of the generated samples likewise. Pairs are weighted by the product of both.
         empty: the mean over nothing: ``"nan"``, or ``"zero"``.
 
     Returns:
@@ -188,7 +221,7 @@ def gan_discriminator_loss(
     arXiv:1807.00734, relativistic; Salimans et al. (2016), arXiv:1606.03498, one-sided smoothing.
     """
     return (
-        (real_logits, fake_logits),  # type: ignore[return-value]
+        (real_logits, fake_logits, None, real_weight, fake_weight),
         (mode, from_logits, label_smoothing, reduction, empty),
     )
 
@@ -196,7 +229,7 @@ def gan_discriminator_loss(
 @sum_of_terms(
     _generator,
     _GENERATOR,
-    ("fake_logits", "real_logits"),
+    ("fake_logits", "real_logits", "", "", "sample_weight"),
     differentiable=("fake_logits", "real_logits"),
 )
 def gan_generator_loss(
@@ -206,6 +239,7 @@ def gan_generator_loss(
     *,
     from_logits: bool = True,
     reduction: str = "mean",
+    sample_weight: Any = None,
     empty: str = "nan",
 ) -> Arguments:
     r"""What a generator minimises: that the discriminator takes its samples for real ones.
@@ -228,6 +262,8 @@ def gan_generator_loss(
             logarithms as in :func:`binary_cross_entropy`. ``"least_squares"`` takes any scores as they are, and the
             last three modes, whose scores are no probabilities, refuse it.
         reduction: ``"mean"``, or ``"sum"``.
+        sample_weight: weights of the generated samples (or pairs), broadcastable to f; the mean then divides by their
+            sum.
         empty: the mean over nothing: ``"nan"``, or ``"zero"``.
 
     Returns:
@@ -252,6 +288,6 @@ def gan_generator_loss(
             raise TypeError("gan_generator_loss: real_logits is None, expected an array for mode 'relativistic'")
         raise ValueError(f"gan_generator_loss: real_logits is given, but mode is {mode!r}, which does not read them")
     return (
-        (fake_logits, real_logits),  # type: ignore[return-value]
+        (fake_logits, real_logits, None, None, sample_weight),
         (mode, from_logits, reduction, empty),
     )

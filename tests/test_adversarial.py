@@ -249,3 +249,47 @@ def test_compiled_whole():
     want = objective(real, fake)
     got = torch.compile(objective, fullgraph=True, backend="aot_eager")(real, fake)
     same(got, want, [real, fake], 1e-14)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_weights_count_samples(mode):
+    """A sample of weight 2 is two samples, one of weight 0 is none."""
+    real, fake = np.array([2.0, -1.0, 0.3]), np.array([0.5, -0.2, 1.5])
+    twice = np.array([0, 0, 1])
+    weight = np.array([2.0, 1.0, 0.0])
+    pairs = mode == "relativistic"
+    given = {"mode": mode, "real_weight": weight}
+    if not pairs:
+        given["fake_weight"] = weight
+    for reduction in ("mean", "sum"):
+        want = fl.gan_discriminator_loss(real[twice], fake[twice], mode, reduction=reduction)
+        value, (by_real, by_fake) = fl.gan_discriminator_loss.value_and_grad(real, fake, reduction=reduction, **given)
+        assert value == pytest.approx(want, rel=1e-15)
+        assert fl.gan_discriminator_loss(real, fake, reduction=reduction, **given) == value
+        slopes = fl.gan_discriminator_loss.grad(real[twice], fake[twice], mode, reduction=reduction)
+        for got, slope in zip((by_real, by_fake), slopes, strict=True):
+            np.testing.assert_allclose(got, [slope[0] + slope[1], slope[2], 0.0], rtol=1e-15)
+        others = (real[twice],) if pairs else ()
+        want = fl.gan_generator_loss(fake[twice], mode, *others, reduction=reduction)
+        others = (real,) if pairs else ()
+        got = fl.gan_generator_loss(fake, mode, *others, reduction=reduction, sample_weight=weight)
+        assert got == pytest.approx(want, rel=1e-15)
+
+
+def test_pairs_are_weighted_by_the_product():
+    real, fake, u, v = np.random.default_rng(0).random((4, 5))
+    got = fl.gan_discriminator_loss(real, fake, "relativistic", real_weight=u, fake_weight=v)
+    each = np.log1p(np.exp(fake - real))
+    assert got == pytest.approx((u * v * each).sum() / (u * v).sum(), rel=1e-14)
+
+
+def test_weights_of_tensors_and_modules():
+    real, fake = torch.randn(4, requires_grad=True), torch.randn(4)
+    weight = torch.tensor([1.0, 2.0, 0.0, 1.0])
+    loss = fl.nn.GANDiscriminatorLoss("hinge")(real, fake, real_weight=weight)
+    loss.backward()
+    want = (weight * torch.relu(1 - real)).sum() / 4 + torch.relu(1 + fake).mean()
+    assert loss.item() == pytest.approx(want.item(), rel=1e-6)
+    assert real.grad[2] == 0
+    with pytest.raises(NotImplementedError, match="weight"):
+        fl.gan_generator_loss(real, sample_weight=weight.requires_grad_())
