@@ -59,14 +59,28 @@ def checks(node, helpers):
 
 
 def checking_functions(tree):
-    """Functions of a module that check, directly or through each other."""
+    """Functions of a module that check, directly, through each other, or as other names of those of a helper module."""
     functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-    found = set()
+    found = {
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name) and any(map(is_checking_helper, ast.walk(node.value)))
+    }
     while True:
         more = {name for name, node in functions.items() if name not in found and checks(node, found)}
         if not more:
             return functions, found
         found |= more
+
+
+def is_checking_helper(node):
+    """Whether it is ``module.function``, of a helper module here, that checks."""
+    if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name):
+        return False
+    path = ROOT / "tests" / f"{node.value.id}.py"
+    return path in TESTS and node.attr in checking_functions(ast.parse(path.read_text()))[1]
 
 
 def tautologies(source):
