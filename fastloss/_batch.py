@@ -76,7 +76,7 @@ class BatchProblem:
 class BatchPlan:
     """A plan whose work is done in Python, strip by strip: see ``_plan.Runnable``."""
 
-    statistics = None
+    statistics: Output | None = None
 
     def __init__(self, problem: BatchProblem, backend: Any, operands: Operands, upstream: Any, flags: int) -> None:
         from fastloss.kernels import launch_cpu as launch
