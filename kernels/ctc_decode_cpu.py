@@ -20,8 +20,6 @@ nodes of a tree (parent, label); a table by both finds the one node of a prefix,
 """
 
 import numpy as np
-from llvmlite import ir
-from numba import types
 
 from fastloss.kernels.build_cpu import Template
 from fastloss.kernels.launch_cpu import (
@@ -38,12 +36,12 @@ from fastloss.kernels.launch_cpu import (
 )
 from fastloss.kernels.math_cpu import MATH
 from fastloss.kernels.memory_cpu import (
-    _loader,
-    _storer,
     allocate,
+    load_byte,
     load_double,
     load_int,
     release,
+    store_byte,
     store_double,
     store_int,
 )
@@ -72,9 +70,6 @@ _INF = np.inf
 _ZERO = np.int64(0)
 _log64, _log1p64, _exp64 = (MATH["float64"][name] for name in ("log", "log1p_unit", "exp_nonpositive"))
 _select64 = MATH["float64"]["select"]
-_BYTE = ir.IntType(8)
-_load_byte = _loader("tile", _BYTE, types.int64, lambda builder, value: builder.zext(value, ir.IntType(64)))
-_store_byte = _storer("tile", _BYTE, types.int64, lambda builder, value: builder.trunc(value, _BYTE))
 
 
 @Template
@@ -123,7 +118,7 @@ def _advance(blanks, labels, skips, emitted, first, last, y_blank, new_blanks, n
         bits = np.int64(b > own) | np.int64(skip > best) << 1 | np.int64(before > b) << 2
         store_wide(new_blanks, j, _select64(before > b, before, b) + y_blank)
         store_wide(new_labels, j + 1, _select64(skip > best, skip, best) + load_wide(emitted, j))
-        _store_byte(pointers, j, bits)
+        store_byte(pointers, j, bits)
 
 
 @Template
@@ -138,7 +133,7 @@ def _trace(pointers, width, target, length, blank, frames, from_blank, path):
     for back in range(frames):
         t = frames - 1 - back
         store_int(path, t, blank if is_blank else load_index(target, j))
-        bits = _load_byte(pointers + t * width, j)
+        bits = load_byte(pointers + t * width, j)
         if is_blank:
             if bits & 4:
                 is_blank, j = False, j - 1

@@ -6,9 +6,6 @@ a frame in each lane of a vector.
 """
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from fastloss.kernels import math_cpu
 from fastloss.kernels.build_cpu import Template
@@ -61,6 +58,8 @@ from fastloss.kernels.memory_cpu import (
     STORES,
     TILE_LOADS,
     TILE_STORES,
+    ask_for,
+    ask_for_writing,
     call_kernel,
     load_double,
     load_int,
@@ -82,40 +81,6 @@ _load = LOADS["float64"]
 _store, _store_int = STORES["float64"], STORES["int64"]
 _load_tile = TILE_LOADS["float64"]
 _store_tile, _store_tile_int = TILE_STORES["float64"], TILE_STORES["int64"]
-
-
-def _prefetcher(to_write):
-    @intrinsic
-    def prefetch(typingctx, address):
-        """Bring a cache line nearer; no address is wrong."""
-
-        def codegen(context, builder, signature, args):
-            pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-            function = builder.module.declare_intrinsic(
-                "llvm.prefetch.p0", (), ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
-            )
-            builder.call(function, [builder.inttoptr(args[0], pointer), *map(number, (to_write, 2, 1))])
-            return context.get_dummy_value()
-
-        return types.void(types.intp), codegen
-
-    return prefetch
-
-
-_prefetch, _prefetch_to_write = _prefetcher(0), _prefetcher(1)
-
-
-@Template
-def _ahead(row, start, n):
-    # Ask for elements start .. start+n of the row that comes next.
-    for byte in range(start * ITEMSIZE, (start + n) * ITEMSIZE, 64):
-        _prefetch(row + byte)
-
-
-@Template
-def _ahead_to_write(row, start, n):
-    for byte in range(start * ITEMSIZE, (start + n) * ITEMSIZE, 64):
-        _prefetch_to_write(row + byte)
 
 
 @Template
@@ -214,7 +179,7 @@ def _sums_of_row(x, next_x, classes, stats):
     start = 0
     while start < classes:
         start, n, skip = _piece(start, classes)
-        _ahead(next_x, start, n)
+        ask_for(next_x + start * ITEMSIZE, n * ITEMSIZE)
         z = x + start * ITEMSIZE
         chunk_small = chunk_maxima = zero
         if skip == 0:
@@ -401,8 +366,8 @@ def rows_out(start, n, unused, task, arguments):
             first = 0
             while first < classes:
                 first, count, _ = _piece(first, classes)
-                _ahead(x + (i + 1) * x_step, first, count)
-                _ahead_to_write(out + (i + 1) * out_step, first, count)
+                ask_for(x + (i + 1) * x_step + first * ITEMSIZE, count * ITEMSIZE)
+                ask_for_writing(out + (i + 1) * out_step + first * ITEMSIZE, count * ITEMSIZE)
                 z, o, g = (
                     x + i * x_step + first * ITEMSIZE,
                     occupied + first * REALSIZE,

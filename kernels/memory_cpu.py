@@ -9,7 +9,7 @@ Alignment is not assumed: on every processor we know an unaligned vector move of
 import platform
 
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -170,7 +170,53 @@ ACCUMULATE = {"float32": _accumulator(types.float32), "float64": _accumulator(ty
 
 load_index = LOADS["int64"]
 load_int, store_int = _loader(None, *STORAGE["int64"][:2]), _storer(None, *STORAGE["int64"][:2])
+load_byte = _loader("tile", _I8, types.int64, lambda builder, value: builder.zext(value, _I64))
+store_byte = _storer("tile", _I8, types.int64, lambda builder, value: builder.trunc(value, _I8))
 load_double, store_double = _loader(None, *STORAGE["float64"][:2]), _storer(None, *STORAGE["float64"][:2])
+
+
+def _prefetcher(to_write):
+    @intrinsic
+    def prefetch(typingctx, address):
+        """Bring a cache line to the second-level cache; no address is wrong."""
+
+        def codegen(context, builder, signature, args):
+            pointer, number = _I8.as_pointer(), _I32
+            function = builder.module.declare_intrinsic(
+                "llvm.prefetch.p0", (), ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
+            )
+            builder.call(function, [builder.inttoptr(args[0], pointer), *map(number, (to_write, 2, 1))])
+            return context.get_dummy_value()
+
+        return types.void(types.intp), codegen
+
+    return prefetch
+
+
+prefetch, prefetch_to_write = _prefetcher(0), _prefetcher(1)
+
+
+def _ahead(fetch):
+    @njit(forceinline=True)
+    def ahead(address, size):
+        for byte in range(0, size, 64):
+            fetch(address + byte)
+
+    return ahead
+
+
+#: Ask for ``size`` bytes that will be read, or written, a little later.
+ask_for, ask_for_writing = _ahead(prefetch), _ahead(prefetch_to_write)
+
+
+@intrinsic
+def not_before(typingctx, i, first):
+    """i >= first, of numbers below 2**31: as int32, of which a vector holds as many as of float32."""
+
+    def codegen(context, builder, signature, args):
+        return builder.icmp_signed(">=", *(builder.trunc(arg, _I32) for arg in args))
+
+    return types.boolean(types.intp, types.intp), codegen
 
 
 @intrinsic

@@ -5,7 +5,7 @@ own, or the element of the label's class; ``x, t, z`` are one element of up to t
 
 - ``TOPS(x, t, z, y, q)``: up to three numbers whose maxima over the row are wanted first; most losses have none.
 - ``SUMS(x, t, z, y, m, q)``: up to four numbers that are added up over the row; ``m`` holds the maxima. With ``WIDE``
-  they are float64, for squares that float32 has no room for; else rows add up to 1,024 of them before float64.
+  they are float64, for squares that float32 has no room for; else rows add up to 256 of them before float64.
 - ``FINISH(s, o, m, y, k, q)``: from the sums ``s``, once a row and in float64: the loss and four coefficients.
 - ``SLOPES(x, t, z, y, m, c, q)``: from the coefficients ``c``, the slopes by x, t and z of one element.
 
@@ -30,9 +30,6 @@ tiles and knows bytes only; ``row_moves`` and ``row_positions`` know the dtype; 
 """
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from fastloss.kernels.build_cpu import Template
 from fastloss.kernels.classification_lanes_cpu import _fetch, _flush
@@ -58,25 +55,16 @@ from fastloss.kernels.launch_cpu import (
 from fastloss.kernels.math_cpu import MATH
 from fastloss.kernels.memory_cpu import (
     ACCUMULATE,
+    ask_for,
+    ask_for_writing,
     call_kernel,
     load_double,
     load_int,
+    not_before,
     stack_buffer,
     store_double,
     store_int,
 )
-
-
-@intrinsic
-def _not_before(typingctx, i, first):
-    """i >= first, of numbers below 2**31: as int32, which 16 lanes of a vector hold."""
-
-    def codegen(context, builder, signature, args):
-        short = [builder.trunc(arg, ir.IntType(32)) for arg in args]
-        return builder.icmp_signed(">=", *short)
-
-    return types.boolean(types.intp, types.intp), codegen
-
 
 add_wide, select_wide = ACCUMULATE["float64"], MATH["float64"]["select"]
 
@@ -133,7 +121,7 @@ LANE_BYTES = 8 * MAX_LANES
 #: then has no remainder.
 GROUP = 64
 #: Numbers that are added up in the type of the arithmetic, in 64 sums side by side, before they join a float64.
-SHORT_SUM = 1024
+SHORT_SUM = 256
 
 # Numbers of a position, each in a buffer of its own.
 (WEIGHTS, SCALES, OWN, LABELS, TOP, SUM, SMALL, MAXIMA, LOSS, COEFFICIENT, LABEL_SLOPE) = (
@@ -271,6 +259,19 @@ def _join(total, term, new):
 
 
 @Template
+def _ask_ahead(tile, array, n, count, row, start, size):
+    # What comes ``n`` rows, or ``count`` elements of the only row, after elements start .. start+size of a row: a look
+    # that computes more than it reads would else leave memory idle, and the first look at the next tile would wait.
+    ahead = n * load_int(tile, STEP + array) if n > 1 else count * ITEMSIZE
+    ask_for(row + ahead + start * ITEMSIZE, size * ITEMSIZE)
+
+
+@Template
+def _ask_for_next(tile, array, n, count, row):
+    ask_for_writing(row + (load_int(tile, STEP + array) if n > 1 else count * ITEMSIZE), count * ITEMSIZE)
+
+
+@Template
 def row_sums(mode, n, count, tile, partial):
     """Add to the sums of n rows what ``count`` elements of each give."""
     q = _parameters(tile)
@@ -295,11 +296,16 @@ def row_sums(mode, n, count, tile, partial):
             first, size, skip = start, min(SHORT_SUM, full - start), 0
             if start == full:
                 first, size, skip = back, group, full - back
+            _ask_ahead(tile, 0, n, count, x, first, size)
+            if HAS_T:
+                _ask_ahead(tile, 1, n, count, t, first, size)
+            if HAS_Z:
+                _ask_ahead(tile, 2, n, count, z, first, size)
             start += size - skip
             short_e0 = short_e1 = short_n0 = short_n1 = zero
             short_0 = short_1 = short_2 = short_3 = _nothing()
             for i in range(size):
-                new = _not_before(i, skip)
+                new = not_before(i, skip)
                 xi = load(x, first + i)
                 ti = load(t, first + i) if HAS_T else one
                 zi = load(z, first + i) if HAS_Z else one
@@ -440,7 +446,7 @@ def row_later(mode, n, count, tile, partial):
             first, size, skip = 0, full, 0
             for _ in range(2):
                 for i in range(size):
-                    new = _not_before(i, skip)
+                    new = not_before(i, skip)
                     xi = load(x + r * x_step, first + i)
                     xi = xi - m0 if SOFTMAX else xi
                     ti = load(t + r * t_step, first + i) if HAS_T else one
@@ -547,6 +553,10 @@ def row_slopes(mode, n, count, tile, partial):
         )
         dead = load_wide(buffers + WEIGHTS * LANE_BYTES, r) == 0.0
         scale = real(load_wide(buffers + SCALES * LANE_BYTES, r))
+        if WANT_X:
+            _ask_for_next(tile, 3, n, count, gx)
+        if WANT_T:
+            _ask_for_next(tile, 4, n, count, gt)
         first, size = 0, full
         for _ in range(2):
             # One stream of stores at a time: more of them break up the writing of whole lines.
