@@ -14,19 +14,42 @@ from fastloss.adversarial import *
 from fastloss.binary import *
 from fastloss.boxes import *
 from fastloss.classification import *
+from fastloss.contrastive import *
+from fastloss.ctc import *
+from fastloss.ctc import ctc_posteriors
+from fastloss.ctc_decode import ctc_beam_decode, ctc_feasible, ctc_forced_align, ctc_greedy_decode
+from fastloss.distances import *
 from fastloss.divergence import *
 from fastloss.margin import *
 from fastloss.overlap import *
 from fastloss.penalties import *
+from fastloss.proxies import *
 from fastloss.regression import *
 from fastloss.regression_rows import *
 from fastloss.scores import *
 from fastloss.similarity import *
 from fastloss.softmax import *
+from fastloss.triplets import *
+from fastloss.triplets import mine_pairs, mine_triplets
 
 __version__ = "0.1.0"
 
-__all__ = ["find", "get_num_threads", "info", "losses", "release_memory", "set_num_threads", *losses()]
+__all__ = [
+    "ctc_beam_decode",
+    "ctc_feasible",
+    "ctc_forced_align",
+    "ctc_greedy_decode",
+    "ctc_posteriors",
+    "find",
+    "get_num_threads",
+    "info",
+    "losses",
+    "mine_pairs",
+    "mine_triplets",
+    "release_memory",
+    "set_num_threads",
+    *losses(),
+]
 
 
 def __getattr__(name: str) -> object:

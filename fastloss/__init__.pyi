@@ -2,9 +2,51 @@
 
 from typing import Any
 
+from fastloss.triplets import Pairs, Triplets
+
 from . import nn as nn
 
 __version__: str
+
+class _ArcfaceLoss:
+    def __call__(
+        self,
+        embeddings: Any,
+        weights: Any,
+        labels: Any,
+        margin: float = 0.5,
+        scale: float = 64.0,
+        *,
+        reduction: str = "mean",
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        embeddings: Any,
+        weights: Any,
+        labels: Any,
+        margin: float = 0.5,
+        scale: float = 64.0,
+        *,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> tuple[Any, Any]: ...
+    def grad(
+        self,
+        embeddings: Any,
+        weights: Any,
+        labels: Any,
+        margin: float = 0.5,
+        scale: float = 64.0,
+        *,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> Any: ...
+
+arcface_loss: _ArcfaceLoss
 
 class _AsymmetricLoss:
     def __call__(
@@ -16,6 +58,7 @@ class _AsymmetricLoss:
         gamma_pos: float = 1.0,
         clip: float = 0.05,
         reduction: str = "mean",
+        label_smoothing: float = 0.0,
         ignore_index: float | None = None,
         sample_weight: Any = None,
         empty: str = "nan",
@@ -29,6 +72,7 @@ class _AsymmetricLoss:
         gamma_pos: float = 1.0,
         clip: float = 0.05,
         reduction: str = "mean",
+        label_smoothing: float = 0.0,
         ignore_index: float | None = None,
         sample_weight: Any = None,
         empty: str = "nan",
@@ -45,6 +89,7 @@ class _AsymmetricLoss:
         gamma_pos: float = 1.0,
         clip: float = 0.05,
         reduction: str = "mean",
+        label_smoothing: float = 0.0,
         ignore_index: float | None = None,
         sample_weight: Any = None,
         empty: str = "nan",
@@ -54,6 +99,101 @@ class _AsymmetricLoss:
     ) -> Any: ...
 
 asymmetric_loss: _AsymmetricLoss
+
+class _BatchContrastiveLoss:
+    def __call__(
+        self,
+        embeddings: Any,
+        labels: Any,
+        pos_margin: float = 0.0,
+        neg_margin: float = 1.0,
+        *,
+        metric: str = "euclidean",
+        normalize: bool = False,
+        power: int = 2,
+        reduction: str = "mean",
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        embeddings: Any,
+        labels: Any,
+        pos_margin: float = 0.0,
+        neg_margin: float = 1.0,
+        *,
+        metric: str = "euclidean",
+        normalize: bool = False,
+        power: int = 2,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> tuple[Any, Any]: ...
+    def grad(
+        self,
+        embeddings: Any,
+        labels: Any,
+        pos_margin: float = 0.0,
+        neg_margin: float = 1.0,
+        *,
+        metric: str = "euclidean",
+        normalize: bool = False,
+        power: int = 2,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> Any: ...
+
+batch_contrastive_loss: _BatchContrastiveLoss
+
+class _BatchTripletLoss:
+    def __call__(
+        self,
+        embeddings: Any,
+        labels: Any,
+        *,
+        mining: str = "hard",
+        margin: float | str = 0.2,
+        metric: str = "euclidean",
+        normalize: bool = False,
+        reduction: str = "mean",
+        references: Any = None,
+        reference_labels: Any = None,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        embeddings: Any,
+        labels: Any,
+        *,
+        mining: str = "hard",
+        margin: float | str = 0.2,
+        metric: str = "euclidean",
+        normalize: bool = False,
+        reduction: str = "mean",
+        references: Any = None,
+        reference_labels: Any = None,
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> tuple[Any, Any]: ...
+    def grad(
+        self,
+        embeddings: Any,
+        labels: Any,
+        *,
+        mining: str = "hard",
+        margin: float | str = 0.2,
+        metric: str = "euclidean",
+        normalize: bool = False,
+        reduction: str = "mean",
+        references: Any = None,
+        reference_labels: Any = None,
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> Any: ...
+
+batch_triplet_loss: _BatchTripletLoss
 
 class _BinaryCrossEntropy:
     def __call__(
@@ -276,6 +416,40 @@ class _CauchyLoss:
 
 cauchy_loss: _CauchyLoss
 
+class _Cdist:
+    def __call__(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        metric: str = "euclidean",
+        p: float = 2.0,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        metric: str = "euclidean",
+        p: float = 2.0,
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> tuple[Any, Any]: ...
+    def grad(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        metric: str = "euclidean",
+        p: float = 2.0,
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> Any: ...
+
+cdist: _Cdist
+
 class _CharbonnierLoss:
     def __call__(
         self,
@@ -315,6 +489,80 @@ class _CharbonnierLoss:
     ) -> Any: ...
 
 charbonnier_loss: _CharbonnierLoss
+
+class _CircleLoss:
+    def __call__(
+        self,
+        embeddings: Any,
+        labels: Any,
+        m: float = 0.4,
+        gamma: float = 80.0,
+        *,
+        reduction: str = "mean",
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        embeddings: Any,
+        labels: Any,
+        m: float = 0.4,
+        gamma: float = 80.0,
+        *,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> tuple[Any, Any]: ...
+    def grad(
+        self,
+        embeddings: Any,
+        labels: Any,
+        m: float = 0.4,
+        gamma: float = 80.0,
+        *,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> Any: ...
+
+circle_loss: _CircleLoss
+
+class _ClipLoss:
+    def __call__(
+        self,
+        image: Any,
+        text: Any,
+        logit_scale: Any = 14.285714285714285,
+        *,
+        normalize: bool = True,
+        reduction: str = "mean",
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        image: Any,
+        text: Any,
+        logit_scale: Any = 14.285714285714285,
+        *,
+        normalize: bool = True,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> tuple[Any, Any]: ...
+    def grad(
+        self,
+        image: Any,
+        text: Any,
+        logit_scale: Any = 14.285714285714285,
+        *,
+        normalize: bool = True,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> Any: ...
+
+clip_loss: _ClipLoss
 
 class _CompleteBoxIouLoss:
     def __call__(
@@ -398,6 +646,46 @@ class _ContrastiveLoss:
     ) -> Any: ...
 
 contrastive_loss: _ContrastiveLoss
+
+class _CosfaceLoss:
+    def __call__(
+        self,
+        embeddings: Any,
+        weights: Any,
+        labels: Any,
+        margin: float = 0.35,
+        scale: float = 64.0,
+        *,
+        reduction: str = "mean",
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        embeddings: Any,
+        weights: Any,
+        labels: Any,
+        margin: float = 0.35,
+        scale: float = 64.0,
+        *,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> tuple[Any, Any]: ...
+    def grad(
+        self,
+        embeddings: Any,
+        weights: Any,
+        labels: Any,
+        margin: float = 0.35,
+        scale: float = 64.0,
+        *,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> Any: ...
+
+cosface_loss: _CosfaceLoss
 
 class _CosineEmbeddingLoss:
     def __call__(
@@ -585,6 +873,58 @@ class _CrossEntropy:
     ) -> Any: ...
 
 cross_entropy: _CrossEntropy
+
+class _CtcLoss:
+    def __call__(
+        self,
+        log_probs: Any,
+        targets: Any,
+        input_lengths: Any,
+        target_lengths: Any,
+        blank: int = 0,
+        reduction: str = "mean",
+        zero_infinity: bool = False,
+        *,
+        from_logits: bool = False,
+        batch_first: bool = False,
+        grad_of: str = "log_probs",
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        log_probs: Any,
+        targets: Any,
+        input_lengths: Any,
+        target_lengths: Any,
+        blank: int = 0,
+        reduction: str = "mean",
+        zero_infinity: bool = False,
+        *,
+        from_logits: bool = False,
+        batch_first: bool = False,
+        grad_of: str = "log_probs",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> tuple[Any, Any]: ...
+    def grad(
+        self,
+        log_probs: Any,
+        targets: Any,
+        input_lengths: Any,
+        target_lengths: Any,
+        blank: int = 0,
+        reduction: str = "mean",
+        zero_infinity: bool = False,
+        *,
+        from_logits: bool = False,
+        batch_first: bool = False,
+        grad_of: str = "log_probs",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> Any: ...
+
+ctc_loss: _CtcLoss
 
 class _DiceLoss:
     def __call__(
@@ -966,6 +1306,8 @@ class _GanDiscriminatorLoss:
         from_logits: bool = True,
         label_smoothing: float = 0.0,
         reduction: str = "mean",
+        real_weight: Any = None,
+        fake_weight: Any = None,
         empty: str = "nan",
     ) -> Any: ...
     def value_and_grad(
@@ -977,6 +1319,8 @@ class _GanDiscriminatorLoss:
         from_logits: bool = True,
         label_smoothing: float = 0.0,
         reduction: str = "mean",
+        real_weight: Any = None,
+        fake_weight: Any = None,
         empty: str = "nan",
         wrt: Any = None,
         out: Any = None,
@@ -991,6 +1335,8 @@ class _GanDiscriminatorLoss:
         from_logits: bool = True,
         label_smoothing: float = 0.0,
         reduction: str = "mean",
+        real_weight: Any = None,
+        fake_weight: Any = None,
         empty: str = "nan",
         wrt: Any = None,
         out: Any = None,
@@ -1008,6 +1354,7 @@ class _GanGeneratorLoss:
         *,
         from_logits: bool = True,
         reduction: str = "mean",
+        sample_weight: Any = None,
         empty: str = "nan",
     ) -> Any: ...
     def value_and_grad(
@@ -1018,6 +1365,7 @@ class _GanGeneratorLoss:
         *,
         from_logits: bool = True,
         reduction: str = "mean",
+        sample_weight: Any = None,
         empty: str = "nan",
         wrt: Any = None,
         out: Any = None,
@@ -1031,6 +1379,7 @@ class _GanGeneratorLoss:
         *,
         from_logits: bool = True,
         reduction: str = "mean",
+        sample_weight: Any = None,
         empty: str = "nan",
         wrt: Any = None,
         out: Any = None,
@@ -1345,6 +1694,49 @@ class _HuberLoss:
     ) -> Any: ...
 
 huber_loss: _HuberLoss
+
+class _InfoNceLoss:
+    def __call__(
+        self,
+        query: Any,
+        positive_key: Any,
+        negative_keys: Any = None,
+        temperature: float = 0.1,
+        *,
+        in_batch: bool = True,
+        normalize: bool = True,
+        reduction: str = "mean",
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        query: Any,
+        positive_key: Any,
+        negative_keys: Any = None,
+        temperature: float = 0.1,
+        *,
+        in_batch: bool = True,
+        normalize: bool = True,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> tuple[Any, Any]: ...
+    def grad(
+        self,
+        query: Any,
+        positive_key: Any,
+        negative_keys: Any = None,
+        temperature: float = 0.1,
+        *,
+        in_batch: bool = True,
+        normalize: bool = True,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> Any: ...
+
+info_nce_loss: _InfoNceLoss
 
 class _JaccardLoss:
     def __call__(
@@ -1916,6 +2308,49 @@ class _MultiMarginLoss:
 
 multi_margin_loss: _MultiMarginLoss
 
+class _MultiSimilarityLoss:
+    def __call__(
+        self,
+        embeddings: Any,
+        labels: Any,
+        alpha: float = 2.0,
+        beta: float = 50.0,
+        base: float = 0.5,
+        *,
+        epsilon: float | None = None,
+        reduction: str = "mean",
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        embeddings: Any,
+        labels: Any,
+        alpha: float = 2.0,
+        beta: float = 50.0,
+        base: float = 0.5,
+        *,
+        epsilon: float | None = None,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> tuple[Any, Any]: ...
+    def grad(
+        self,
+        embeddings: Any,
+        labels: Any,
+        alpha: float = 2.0,
+        beta: float = 50.0,
+        base: float = 0.5,
+        *,
+        epsilon: float | None = None,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> Any: ...
+
+multi_similarity_loss: _MultiSimilarityLoss
+
 class _MultilabelMarginLoss:
     def __call__(
         self,
@@ -2044,6 +2479,113 @@ class _NllLoss:
     ) -> Any: ...
 
 nll_loss: _NllLoss
+
+class _NpairsLoss:
+    def __call__(
+        self,
+        anchor: Any,
+        positive: Any,
+        labels: Any = None,
+        l2_reg: float = 0.002,
+        *,
+        reduction: str = "mean",
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        anchor: Any,
+        positive: Any,
+        labels: Any = None,
+        l2_reg: float = 0.002,
+        *,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> tuple[Any, Any]: ...
+    def grad(
+        self,
+        anchor: Any,
+        positive: Any,
+        labels: Any = None,
+        l2_reg: float = 0.002,
+        *,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> Any: ...
+
+npairs_loss: _NpairsLoss
+
+class _NtXentLoss:
+    def __call__(
+        self,
+        z1: Any,
+        z2: Any,
+        temperature: float = 0.5,
+        *,
+        reduction: str = "mean",
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        z1: Any,
+        z2: Any,
+        temperature: float = 0.5,
+        *,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> tuple[Any, Any]: ...
+    def grad(
+        self,
+        z1: Any,
+        z2: Any,
+        temperature: float = 0.5,
+        *,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> Any: ...
+
+nt_xent_loss: _NtXentLoss
+
+class _PairwiseDistance:
+    def __call__(
+        self,
+        x1: Any,
+        x2: Any,
+        p: float = 2.0,
+        eps: float = 1e-06,
+        keepdim: bool = False,
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        x1: Any,
+        x2: Any,
+        p: float = 2.0,
+        eps: float = 1e-06,
+        keepdim: bool = False,
+        *,
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> tuple[Any, Any]: ...
+    def grad(
+        self,
+        x1: Any,
+        x2: Any,
+        p: float = 2.0,
+        eps: float = 1e-06,
+        keepdim: bool = False,
+        *,
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> Any: ...
+
+pairwise_distance: _PairwiseDistance
 
 class _PerceptronLoss:
     def __call__(
@@ -2183,6 +2725,86 @@ class _PolyCrossEntropy:
 
 poly_cross_entropy: _PolyCrossEntropy
 
+class _ProxyAnchorLoss:
+    def __call__(
+        self,
+        embeddings: Any,
+        weights: Any,
+        labels: Any,
+        margin: float = 0.1,
+        alpha: float = 32.0,
+        *,
+        reduction: str = "mean",
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        embeddings: Any,
+        weights: Any,
+        labels: Any,
+        margin: float = 0.1,
+        alpha: float = 32.0,
+        *,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> tuple[Any, Any]: ...
+    def grad(
+        self,
+        embeddings: Any,
+        weights: Any,
+        labels: Any,
+        margin: float = 0.1,
+        alpha: float = 32.0,
+        *,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> Any: ...
+
+proxy_anchor_loss: _ProxyAnchorLoss
+
+class _ProxyNcaLoss:
+    def __call__(
+        self,
+        embeddings: Any,
+        weights: Any,
+        labels: Any,
+        scale: float = 1.0,
+        *,
+        include_positive: bool = True,
+        reduction: str = "mean",
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        embeddings: Any,
+        weights: Any,
+        labels: Any,
+        scale: float = 1.0,
+        *,
+        include_positive: bool = True,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> tuple[Any, Any]: ...
+    def grad(
+        self,
+        embeddings: Any,
+        weights: Any,
+        labels: Any,
+        scale: float = 1.0,
+        *,
+        include_positive: bool = True,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> Any: ...
+
+proxy_nca_loss: _ProxyNcaLoss
+
 class _QuantileLoss:
     def __call__(
         self,
@@ -2302,6 +2924,46 @@ class _SelfInformation:
     ) -> Any: ...
 
 self_information: _SelfInformation
+
+class _SiglipLoss:
+    def __call__(
+        self,
+        image: Any,
+        text: Any,
+        logit_scale: Any = 10.0,
+        logit_bias: Any = -10.0,
+        *,
+        normalize: bool = True,
+        reduction: str = "mean",
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        image: Any,
+        text: Any,
+        logit_scale: Any = 10.0,
+        logit_bias: Any = -10.0,
+        *,
+        normalize: bool = True,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> tuple[Any, Any]: ...
+    def grad(
+        self,
+        image: Any,
+        text: Any,
+        logit_scale: Any = 10.0,
+        logit_bias: Any = -10.0,
+        *,
+        normalize: bool = True,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> Any: ...
+
+siglip_loss: _SiglipLoss
 
 class _SigmoidFocalLoss:
     def __call__(
@@ -2520,6 +3182,40 @@ class _SquaredHingeLoss:
     ) -> Any: ...
 
 squared_hinge_loss: _SquaredHingeLoss
+
+class _SupervisedContrastiveLoss:
+    def __call__(
+        self,
+        embeddings: Any,
+        labels: Any,
+        temperature: float = 0.1,
+        *,
+        reduction: str = "mean",
+    ) -> Any: ...
+    def value_and_grad(
+        self,
+        embeddings: Any,
+        labels: Any,
+        temperature: float = 0.1,
+        *,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> tuple[Any, Any]: ...
+    def grad(
+        self,
+        embeddings: Any,
+        labels: Any,
+        temperature: float = 0.1,
+        *,
+        reduction: str = "mean",
+        wrt: Any = None,
+        out: Any = None,
+        grad_output: Any = None,
+    ) -> Any: ...
+
+supervised_contrastive_loss: _SupervisedContrastiveLoss
 
 class _TripletLossFromDistances:
     def __call__(
@@ -2895,12 +3591,77 @@ class _ZeroOneLoss:
 
 zero_one_loss: _ZeroOneLoss
 
+def ctc_beam_decode(
+    log_probs: Any,
+    input_lengths: Any = None,
+    blank: int = 0,
+    *,
+    beam: int = 32,
+    top_k: int = 1,
+    from_logits: bool = False,
+    batch_first: bool = False,
+) -> tuple[Any, Any]: ...
+def ctc_feasible(
+    targets: Any,
+    input_lengths: Any,
+    target_lengths: Any = None,
+) -> Any: ...
+def ctc_forced_align(
+    log_probs: Any,
+    targets: Any,
+    input_lengths: Any = None,
+    target_lengths: Any = None,
+    blank: int = 0,
+    *,
+    from_logits: bool = False,
+    batch_first: bool = False,
+) -> tuple[Any, Any]: ...
+def ctc_greedy_decode(
+    log_probs: Any,
+    input_lengths: Any = None,
+    blank: int = 0,
+    *,
+    from_logits: bool = False,
+    batch_first: bool = False,
+) -> tuple[Any, Any]: ...
+def ctc_posteriors(
+    log_probs: Any,
+    targets: Any,
+    input_lengths: Any,
+    target_lengths: Any,
+    blank: int = 0,
+    *,
+    from_logits: bool = False,
+    batch_first: bool = False,
+) -> Any: ...
 def find(
     text: str,
 ) -> list[str]: ...
 def get_num_threads() -> int: ...
 def info() -> dict[str, Any]: ...
 def losses() -> dict[str, Any]: ...
+def mine_pairs(
+    embeddings: Any,
+    labels: Any,
+    *,
+    pos_margin: float = 0.2,
+    neg_margin: float = 0.8,
+    metric: str = "euclidean",
+    normalize: bool = False,
+    references: Any = None,
+    reference_labels: Any = None,
+) -> Pairs: ...
+def mine_triplets(
+    embeddings: Any,
+    labels: Any,
+    *,
+    mining: str = "hard",
+    margin: float | str = 0.2,
+    metric: str = "euclidean",
+    normalize: bool = False,
+    references: Any = None,
+    reference_labels: Any = None,
+) -> Triplets: ...
 def release_memory() -> None: ...
 def set_num_threads(
     n: int,

@@ -127,7 +127,8 @@ class Prepared:
     def _gradient(self, name: str, arrays: Operands, given: tuple[Any, ...]) -> Gradient:
         index = self.argument_of[name]
         output = self.plan.grads[index]
-        assert output is not None
+        if output is None:
+            raise ValueError(f"{self.name}: wrt names {name}, which is not given")
         out, original = given[index], arrays[index]
         return Gradient(
             index,

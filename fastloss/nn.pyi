@@ -4,6 +4,17 @@ from typing import Any
 
 import torch
 
+class ArcFaceLoss(torch.nn.Module):
+    def __init__(
+        self,
+        margin: float = 0.5,
+        scale: float = 64.0,
+        *,
+        reduction: str = "mean",
+    ) -> None: ...
+    def forward(self, embeddings: torch.Tensor, weights: torch.Tensor, labels: torch.Tensor) -> torch.Tensor: ...
+    def __call__(self, embeddings: torch.Tensor, weights: torch.Tensor, labels: torch.Tensor) -> torch.Tensor: ...
+
 class AsymmetricLoss(torch.nn.Module):
     def __init__(
         self,
@@ -12,6 +23,7 @@ class AsymmetricLoss(torch.nn.Module):
         gamma_pos: float = 1.0,
         clip: float = 0.05,
         reduction: str = "mean",
+        label_smoothing: float = 0.0,
         ignore_index: float | None = None,
         empty: str = "nan",
     ) -> None: ...
@@ -20,6 +32,45 @@ class AsymmetricLoss(torch.nn.Module):
     ) -> torch.Tensor: ...
     def __call__(
         self, input: torch.Tensor, target: torch.Tensor, sample_weight: torch.Tensor | None = None
+    ) -> torch.Tensor: ...
+
+class BatchContrastiveLoss(torch.nn.Module):
+    def __init__(
+        self,
+        pos_margin: float = 0.0,
+        neg_margin: float = 1.0,
+        *,
+        metric: str = "euclidean",
+        normalize: bool = False,
+        power: int = 2,
+        reduction: str = "mean",
+    ) -> None: ...
+    def forward(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor: ...
+    def __call__(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor: ...
+
+class BatchTripletLoss(torch.nn.Module):
+    def __init__(
+        self,
+        *,
+        mining: str = "hard",
+        margin: float | str = 0.2,
+        metric: str = "euclidean",
+        normalize: bool = False,
+        reduction: str = "mean",
+    ) -> None: ...
+    def forward(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        references: torch.Tensor | None = None,
+        reference_labels: torch.Tensor | None = None,
+    ) -> torch.Tensor: ...
+    def __call__(
+        self,
+        embeddings: torch.Tensor,
+        labels: torch.Tensor,
+        references: torch.Tensor | None = None,
+        reference_labels: torch.Tensor | None = None,
     ) -> torch.Tensor: ...
 
 class BCELoss(torch.nn.Module):
@@ -104,6 +155,16 @@ class CauchyLoss(torch.nn.Module):
         self, input: torch.Tensor, target: torch.Tensor, sample_weight: torch.Tensor | None = None
     ) -> torch.Tensor: ...
 
+class DistanceMatrix(torch.nn.Module):
+    def __init__(
+        self,
+        *,
+        metric: str = "euclidean",
+        p: float = 2.0,
+    ) -> None: ...
+    def forward(self, x: torch.Tensor, y: torch.Tensor | None = None) -> torch.Tensor: ...
+    def __call__(self, x: torch.Tensor, y: torch.Tensor | None = None) -> torch.Tensor: ...
+
 class CharbonnierLoss(torch.nn.Module):
     def __init__(
         self,
@@ -118,6 +179,27 @@ class CharbonnierLoss(torch.nn.Module):
     def __call__(
         self, input: torch.Tensor, target: torch.Tensor, sample_weight: torch.Tensor | None = None
     ) -> torch.Tensor: ...
+
+class CircleLoss(torch.nn.Module):
+    def __init__(
+        self,
+        m: float = 0.4,
+        gamma: float = 80.0,
+        *,
+        reduction: str = "mean",
+    ) -> None: ...
+    def forward(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor: ...
+    def __call__(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor: ...
+
+class CLIPLoss(torch.nn.Module):
+    def __init__(
+        self,
+        *,
+        normalize: bool = True,
+        reduction: str = "mean",
+    ) -> None: ...
+    def forward(self, image: torch.Tensor, text: torch.Tensor, logit_scale: torch.Tensor) -> torch.Tensor: ...
+    def __call__(self, image: torch.Tensor, text: torch.Tensor, logit_scale: torch.Tensor) -> torch.Tensor: ...
 
 class CompleteBoxIoULoss(torch.nn.Module):
     def __init__(
@@ -156,6 +238,17 @@ class ContrastiveLoss(torch.nn.Module):
         target: torch.Tensor,
         sample_weight: torch.Tensor | None = None,
     ) -> torch.Tensor: ...
+
+class CosFaceLoss(torch.nn.Module):
+    def __init__(
+        self,
+        margin: float = 0.35,
+        scale: float = 64.0,
+        *,
+        reduction: str = "mean",
+    ) -> None: ...
+    def forward(self, embeddings: torch.Tensor, weights: torch.Tensor, labels: torch.Tensor) -> torch.Tensor: ...
+    def __call__(self, embeddings: torch.Tensor, weights: torch.Tensor, labels: torch.Tensor) -> torch.Tensor: ...
 
 class CosineEmbeddingLoss(torch.nn.Module):
     def __init__(
@@ -231,6 +324,24 @@ class CrossEntropyLoss(torch.nn.Module):
     ) -> torch.Tensor: ...
     def __call__(
         self, input: torch.Tensor, target: torch.Tensor, sample_weight: torch.Tensor | None = None
+    ) -> torch.Tensor: ...
+
+class CTCLoss(torch.nn.Module):
+    def __init__(
+        self,
+        blank: int = 0,
+        reduction: str = "mean",
+        zero_infinity: bool = False,
+        *,
+        from_logits: bool = False,
+        batch_first: bool = False,
+        grad_of: str = "log_probs",
+    ) -> None: ...
+    def forward(
+        self, log_probs: torch.Tensor, targets: torch.Tensor, input_lengths: torch.Tensor, target_lengths: torch.Tensor
+    ) -> torch.Tensor: ...
+    def __call__(
+        self, log_probs: torch.Tensor, targets: torch.Tensor, input_lengths: torch.Tensor, target_lengths: torch.Tensor
     ) -> torch.Tensor: ...
 
 class DiceLoss(torch.nn.Module):
@@ -374,8 +485,20 @@ class GANDiscriminatorLoss(torch.nn.Module):
         reduction: str = "mean",
         empty: str = "nan",
     ) -> None: ...
-    def forward(self, real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor: ...
-    def __call__(self, real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor: ...
+    def forward(
+        self,
+        real_logits: torch.Tensor,
+        fake_logits: torch.Tensor,
+        real_weight: torch.Tensor | None = None,
+        fake_weight: torch.Tensor | None = None,
+    ) -> torch.Tensor: ...
+    def __call__(
+        self,
+        real_logits: torch.Tensor,
+        fake_logits: torch.Tensor,
+        real_weight: torch.Tensor | None = None,
+        fake_weight: torch.Tensor | None = None,
+    ) -> torch.Tensor: ...
 
 class GANGeneratorLoss(torch.nn.Module):
     def __init__(
@@ -386,8 +509,18 @@ class GANGeneratorLoss(torch.nn.Module):
         reduction: str = "mean",
         empty: str = "nan",
     ) -> None: ...
-    def forward(self, fake_logits: torch.Tensor, real_logits: torch.Tensor | None = None) -> torch.Tensor: ...
-    def __call__(self, fake_logits: torch.Tensor, real_logits: torch.Tensor | None = None) -> torch.Tensor: ...
+    def forward(
+        self,
+        fake_logits: torch.Tensor,
+        real_logits: torch.Tensor | None = None,
+        sample_weight: torch.Tensor | None = None,
+    ) -> torch.Tensor: ...
+    def __call__(
+        self,
+        fake_logits: torch.Tensor,
+        real_logits: torch.Tensor | None = None,
+        sample_weight: torch.Tensor | None = None,
+    ) -> torch.Tensor: ...
 
 class GaussianNLLLoss(torch.nn.Module):
     def __init__(
@@ -500,6 +633,22 @@ class HuberLoss(torch.nn.Module):
     ) -> torch.Tensor: ...
     def __call__(
         self, input: torch.Tensor, target: torch.Tensor, sample_weight: torch.Tensor | None = None
+    ) -> torch.Tensor: ...
+
+class InfoNCELoss(torch.nn.Module):
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        *,
+        in_batch: bool = True,
+        normalize: bool = True,
+        reduction: str = "mean",
+    ) -> None: ...
+    def forward(
+        self, query: torch.Tensor, positive_key: torch.Tensor, negative_keys: torch.Tensor | None = None
+    ) -> torch.Tensor: ...
+    def __call__(
+        self, query: torch.Tensor, positive_key: torch.Tensor, negative_keys: torch.Tensor | None = None
     ) -> torch.Tensor: ...
 
 class JaccardLoss(torch.nn.Module):
@@ -717,6 +866,19 @@ class MultiMarginLoss(torch.nn.Module):
         self, input: torch.Tensor, target: torch.Tensor, sample_weight: torch.Tensor | None = None
     ) -> torch.Tensor: ...
 
+class MultiSimilarityLoss(torch.nn.Module):
+    def __init__(
+        self,
+        alpha: float = 2.0,
+        beta: float = 50.0,
+        base: float = 0.5,
+        *,
+        epsilon: float | None = None,
+        reduction: str = "mean",
+    ) -> None: ...
+    def forward(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor: ...
+    def __call__(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor: ...
+
 class MultiLabelMarginLoss(torch.nn.Module):
     def __init__(
         self,
@@ -764,6 +926,40 @@ class NLLLoss(torch.nn.Module):
     def __call__(
         self, input: torch.Tensor, target: torch.Tensor, sample_weight: torch.Tensor | None = None
     ) -> torch.Tensor: ...
+
+class NPairsLoss(torch.nn.Module):
+    def __init__(
+        self,
+        l2_reg: float = 0.002,
+        *,
+        reduction: str = "mean",
+    ) -> None: ...
+    def forward(
+        self, anchor: torch.Tensor, positive: torch.Tensor, labels: torch.Tensor | None = None
+    ) -> torch.Tensor: ...
+    def __call__(
+        self, anchor: torch.Tensor, positive: torch.Tensor, labels: torch.Tensor | None = None
+    ) -> torch.Tensor: ...
+
+class NTXentLoss(torch.nn.Module):
+    def __init__(
+        self,
+        temperature: float = 0.5,
+        *,
+        reduction: str = "mean",
+    ) -> None: ...
+    def forward(self, z1: torch.Tensor, z2: torch.Tensor) -> torch.Tensor: ...
+    def __call__(self, z1: torch.Tensor, z2: torch.Tensor) -> torch.Tensor: ...
+
+class PairwiseDistance(torch.nn.Module):
+    def __init__(
+        self,
+        p: float = 2.0,
+        eps: float = 1e-06,
+        keepdim: bool = False,
+    ) -> None: ...
+    def forward(self, x1: torch.Tensor, x2: torch.Tensor) -> torch.Tensor: ...
+    def __call__(self, x1: torch.Tensor, x2: torch.Tensor) -> torch.Tensor: ...
 
 class PerceptronLoss(torch.nn.Module):
     def __init__(
@@ -816,6 +1012,28 @@ class PolyCrossEntropyLoss(torch.nn.Module):
         self, input: torch.Tensor, target: torch.Tensor, sample_weight: torch.Tensor | None = None
     ) -> torch.Tensor: ...
 
+class ProxyAnchorLoss(torch.nn.Module):
+    def __init__(
+        self,
+        margin: float = 0.1,
+        alpha: float = 32.0,
+        *,
+        reduction: str = "mean",
+    ) -> None: ...
+    def forward(self, embeddings: torch.Tensor, weights: torch.Tensor, labels: torch.Tensor) -> torch.Tensor: ...
+    def __call__(self, embeddings: torch.Tensor, weights: torch.Tensor, labels: torch.Tensor) -> torch.Tensor: ...
+
+class ProxyNCALoss(torch.nn.Module):
+    def __init__(
+        self,
+        scale: float = 1.0,
+        *,
+        include_positive: bool = True,
+        reduction: str = "mean",
+    ) -> None: ...
+    def forward(self, embeddings: torch.Tensor, weights: torch.Tensor, labels: torch.Tensor) -> torch.Tensor: ...
+    def __call__(self, embeddings: torch.Tensor, weights: torch.Tensor, labels: torch.Tensor) -> torch.Tensor: ...
+
 class QuantileLoss(torch.nn.Module):
     def __init__(
         self,
@@ -857,6 +1075,20 @@ class SelfInformationLoss(torch.nn.Module):
     ) -> None: ...
     def forward(self, input: torch.Tensor, sample_weight: torch.Tensor | None = None) -> torch.Tensor: ...
     def __call__(self, input: torch.Tensor, sample_weight: torch.Tensor | None = None) -> torch.Tensor: ...
+
+class SigLIPLoss(torch.nn.Module):
+    def __init__(
+        self,
+        *,
+        normalize: bool = True,
+        reduction: str = "mean",
+    ) -> None: ...
+    def forward(
+        self, image: torch.Tensor, text: torch.Tensor, logit_scale: torch.Tensor, logit_bias: torch.Tensor
+    ) -> torch.Tensor: ...
+    def __call__(
+        self, image: torch.Tensor, text: torch.Tensor, logit_scale: torch.Tensor, logit_bias: torch.Tensor
+    ) -> torch.Tensor: ...
 
 class SigmoidFocalLoss(torch.nn.Module):
     def __init__(
@@ -938,6 +1170,16 @@ class SquaredHingeLoss(torch.nn.Module):
     def __call__(
         self, input: torch.Tensor, target: torch.Tensor, sample_weight: torch.Tensor | None = None
     ) -> torch.Tensor: ...
+
+class SupervisedContrastiveLoss(torch.nn.Module):
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        *,
+        reduction: str = "mean",
+    ) -> None: ...
+    def forward(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor: ...
+    def __call__(self, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor: ...
 
 class TripletLossFromDistances(torch.nn.Module):
     def __init__(

@@ -41,6 +41,14 @@ def integers(loss, dtypes, arrays, pytorch=(RuntimeError, NotImplementedError), 
     return [Call(loss, {**arrays, "target": (arrays["target"], dtype)}, pytorch, ours) for dtype in dtypes]
 
 
+THIRD = 1 / 3
+ONE_LABEL = {
+    "log_probs": [[[-1.0986122886681098] * 3]],
+    "targets": ([[1]], "int64"),
+    "input_lengths": ([1], "int64"),
+    "target_lengths": ([1], "int64"),
+}
+TOO_LONG = {**ONE_LABEL, "targets": ([[1, 1]], "int64"), "target_lengths": ([2], "int64")}
 SMALL_INTEGERS = ("int8", "int16", "int32", "uint16", "uint32", "uint64")
 TABLE = (
     Departure(
@@ -118,6 +126,33 @@ TABLE = (
                 of="weight",
             )
             for loss, slope in (("mse_loss", [0.0]), ("l1_loss", [0.0]), ("huber_loss", [1.5]))
+        ),
+    ),
+    Departure(
+        "gradient of `ctc_loss` by its log-probabilities",
+        "that of the logits of a log-softmax",
+        'the true one, or PyTorch\'s with `grad_of="logits"`',
+        "behind a log-softmax both give the same step; anywhere else only the true one is right",
+        (
+            Call("ctc_loss", ONE_LABEL, [[[THIRD, -2 * THIRD, THIRD]]], [[[0.0, -1.0, 0.0]]], of="log_probs"),
+            Call(
+                "ctc_loss",
+                ONE_LABEL,
+                [[[THIRD, -2 * THIRD, THIRD]]],
+                [[[THIRD, -2 * THIRD, THIRD]]],
+                {"grad_of": "logits"},
+                of="log_probs",
+            ),
+        ),
+    ),
+    Departure(
+        "gradient of `ctc_loss` of a target that does not fit, without `zero_infinity`",
+        "NaN",
+        "0",
+        "one bad sample must not spoil the step of a batch; its loss is infinite all the same",
+        (
+            Call("ctc_loss", TOO_LONG, INF, INF),
+            Call("ctc_loss", TOO_LONG, [[[NAN, NAN, NAN]]], [[[0.0, 0.0, 0.0]]], of="log_probs"),
         ),
     ),
     Departure(

@@ -5,6 +5,7 @@ A loss is a function with two more functions on it, which no annotation in the s
 
 import inspect
 import pathlib
+import sys
 
 import fastloss
 import fastloss.nn
@@ -30,7 +31,14 @@ def class_name(name):
 
 
 def package_stub():
-    lines = [HEADER, "from typing import Any\n\nfrom . import nn as nn\n\n__version__: str\n"]
+    others = {name: getattr(fastloss, name) for name in sorted(set(fastloss.__all__) - set(fastloss.losses()))}
+    results = {name: inspect.signature(function).return_annotation for name, function in others.items()}
+    own = sorted(
+        f"from {others[name].__module__} import {result}\n"
+        for name, result in results.items()
+        if result != "Any" and hasattr(sys.modules[others[name].__module__], result)
+    )
+    lines = [HEADER, f"from typing import Any\n\n{''.join(own)}\nfrom . import nn as nn\n\n__version__: str\n"]
     for name, function in fastloss.losses().items():
         lines.append(
             f"\nclass {class_name(name)}:\n"
@@ -39,10 +47,8 @@ def package_stub():
             f"    def grad{signature_text(function.grad, 'Any', ['self'])}\n"
             f"\n{name}: {class_name(name)}\n"
         )
-    for name in sorted(set(fastloss.__all__) - set(fastloss.losses())):
-        function = getattr(fastloss, name)
-        result = inspect.signature(function).return_annotation
-        lines.append(f"\ndef {name}{signature_text(function, result)}\n".replace("'", '"'))
+    for name, function in others.items():
+        lines.append(f"\ndef {name}{signature_text(function, results[name])}\n".replace("'", '"'))
     return "".join(lines)
 
 
