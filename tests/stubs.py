@@ -33,12 +33,13 @@ def class_name(name):
 def package_stub():
     others = {name: getattr(fastloss, name) for name in sorted(set(fastloss.__all__) - set(fastloss.losses()))}
     results = {name: inspect.signature(function).return_annotation for name, function in others.items()}
-    own = sorted(
-        f"from {others[name].__module__} import {result}\n"
-        for name, result in results.items()
-        if result != "Any" and hasattr(sys.modules[others[name].__module__], result)
-    )
-    lines = [HEADER, f"from typing import Any\n\n{''.join(own)}\nfrom . import nn as nn\n\n__version__: str\n"]
+    own = {}
+    for name, result in results.items():
+        module = others[name].__module__
+        if result != "Any" and hasattr(sys.modules[module], result):
+            own.setdefault(module, []).append(result)
+    imports = "".join(f"from {module} import {', '.join(sorted(names))}\n" for module, names in sorted(own.items()))
+    lines = [HEADER, f"from typing import Any\n\n{imports}\nfrom . import nn as nn\n\n__version__: str\n"]
     for name, function in fastloss.losses().items():
         lines.append(
             f"\nclass {class_name(name)}:\n"
