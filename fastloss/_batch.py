@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastloss import _errors, _threads
-from fastloss._arrays import COMPUTE
+from fastloss._arrays import COMPUTE, NUMPY
 from fastloss._loss import Loss
 from fastloss._plan import SHARED_MEMORY, Operands, Output, Outputs, mean_scale
 
@@ -136,13 +136,23 @@ class BatchPlan:
 
 def _view(backend: Any, address: int, shape: tuple[int, ...], dtype: Any) -> Any:
     """The array at an address as a plan is given it."""
-    if backend.passes_objects:  # see launch_cpu.NDARRAY_DATA
-        address = ctypes.c_void_p.from_address(address + object.__basicsize__).value or 0
+    if backend.passes_objects:
+        address = _data_of(address)
     count = int(np.prod(shape, dtype=np.int64))
     if count == 0:
         return np.empty(shape, dtype)
     memory = (ctypes.c_char * (count * dtype.itemsize)).from_address(address)
     return np.frombuffer(memory, dtype).reshape(shape)
+
+
+def _data_of(identity: int) -> int:
+    """Where the ndarray at an address keeps its data: see launch_cpu.NDARRAY_DATA."""
+    return ctypes.c_void_p.from_address(identity + object.__basicsize__).value or 0
+
+
+def _data(array: Any) -> int:
+    """``array.ctypes.data``, in a third of its microsecond."""
+    return _data_of(id(array)) if NUMPY.passes_objects else int(array.ctypes.data)
 
 
 # Kernels that a strip calls: C functions of build_cpu, through ctypes, which releases the GIL.
@@ -161,13 +171,13 @@ def callable_kernel(kernel: Any) -> Callable[..., tuple[float, float, int]]:
         floats = slots.view(np.float64)
         for i, value in enumerate(values):
             if isinstance(value, np.ndarray):
-                slots[i] = value.ctypes.data
+                slots[i] = _data(value)
             elif isinstance(value, float):
                 floats[i] = value
             elif value is not None:
                 slots[i] = value
         partial = np.zeros(PARTIAL)
-        function(0, low, high, slots.ctypes.data, partial.ctypes.data)
+        function(0, low, high, _data(slots), _data(partial))
         return float(partial[0]), float(partial[1]), int(partial.view(np.int64)[2])
 
     return call
