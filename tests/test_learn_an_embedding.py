@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import matplotlib.image
 import numpy as np
 import pytest
+import scripts
 from sklearn.neighbors import NearestNeighbors
-
-SCRIPT = Path(__file__).parent.parent / "examples" / "learn_an_embedding.py"
-
-# An import of torch fails as if it were not installed; then the script runs as the main program.
-WITHOUT_TORCH = """
-import runpy, sys
-
-class Hidden:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "torch":
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-sys.meta_path.insert(0, Hidden())
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
-assert "torch" not in sys.modules
-"""
 
 
 @pytest.fixture(scope="module")
 def example() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(SCRIPT.stem, SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[SCRIPT.stem] = module  # where its dataclasses look up their annotations
-    spec.loader.exec_module(module)
-    return module
+    return scripts.load("learn_an_embedding")
 
 
 def test_recall_is_scikit_learns(example: ModuleType) -> None:
@@ -53,21 +27,7 @@ def test_recall_is_scikit_learns(example: ModuleType) -> None:
 @pytest.mark.parametrize("torch", [True, False], ids=["torch", "no torch"])
 def test_script(tmp_path: Path, torch: bool) -> None:
     output = tmp_path / "new" / "folder"
-    # 80 columns and no terminal, as in a log file.
-    environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
-    command = [sys.executable, "-W", "error", *([] if torch else ["-c", WITHOUT_TORCH]), str(SCRIPT), "--quick"]
-    result = subprocess.run(
-        [*command, "--seed", "1", "--output", str(output)],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        env=environment,
-        timeout=300,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert result.stderr == ""
-    shown = result.stdout
+    shown = scripts.run("learn_an_embedding", output, "--quick", "--seed", "1", torch=torch)
     rows = re.findall(r"^ *(\w[\w ]*?) +(\d+) +(\d+\.\d)%(?: +(\d+\.\d+) +(\d+\.\d+))?", shown, re.MULTILINE)
     by_name = {name: (int(numbers), float(recall), first, last) for name, numbers, recall, first, last in rows}
     assert list(by_name) == ["pixels", "principal components", "NumPy", *(["PyTorch"] if torch else [])]
@@ -79,7 +39,6 @@ def test_script(tmp_path: Path, torch: bool) -> None:
         assert recall > by_name["principal components"][1] + 2.0
         assert float(last) < float(first)
     assert ("PyTorch is not installed" in shown) is not torch
-    assert "\x1b" not in shown
     assert "…" not in shown  # the table fits
     picture = matplotlib.image.imread(output / "learn_an_embedding.png")
     assert picture.shape[0] >= 600

@@ -2,49 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import matplotlib.image
 import numpy as np
 import pytest
-from test_examples import WITHOUT_TORCH
-
-SCRIPT = Path(__file__).parent.parent / "examples" / "read_digit_strings.py"
+import scripts
 
 
 @pytest.fixture(scope="module")
 def example() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(SCRIPT.stem, SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[SCRIPT.stem] = module  # where its dataclasses look up their annotations
-    spec.loader.exec_module(module)
-    return module
-
-
-def run_script(output: Path, *options: str, torch: bool = True) -> str:
-    # 80 columns and no terminal, as in a log file.
-    environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
-    python = [sys.executable, "-W", "error", *([] if torch else ["-c", WITHOUT_TORCH])]
-    result = subprocess.run(
-        [*python, str(SCRIPT), "--seed", "1", "--output", str(output), *options],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        env=environment,
-        timeout=600,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert result.stderr == ""
-    return result.stdout
+    return scripts.load("read_digit_strings")
 
 
 def shares(shown: str) -> dict[str, tuple[float, float]]:
@@ -56,7 +26,7 @@ def shares(shown: str) -> dict[str, tuple[float, float]]:
 @pytest.mark.parametrize("torch", [True, False], ids=["torch", "no torch"])
 def test_the_script_reads(tmp_path: Path, torch: bool) -> None:
     """A quarter of the training reads three quarters of the strings: a digit takes 0.93 right for that."""
-    shown = run_script(tmp_path / "new" / "folder", "--quick", torch=torch)
+    shown = scripts.run("read_digit_strings", tmp_path / "new" / "folder", "--quick", "--seed", "1", torch=torch)
     names = ["NumPy fastloss", *(["PyTorch F.ctc_loss", "PyTorch fastloss"] if torch else [])]
     found = shares(shown)
     assert list(found) == names
@@ -79,7 +49,7 @@ def test_the_script_reads(tmp_path: Path, torch: bool) -> None:
 
 @pytest.mark.slow
 def test_the_whole_training_reads_85_percent(tmp_path: Path) -> None:
-    ((by_path, by_beam),) = shares(run_script(tmp_path, torch=False)).values()
+    ((by_path, by_beam),) = shares(scripts.run("read_digit_strings", tmp_path, "--seed", "1", torch=False)).values()
     assert min(by_path, by_beam) >= 85.0
 
 
