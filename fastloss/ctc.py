@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastloss import _arrays, _ctc, _errors, _threads
-from fastloss._catalogue import FLAG, Distribution, Indices, Row, Values
+from fastloss._catalogue import FLAG, NON_NEGATIVE, Distribution, Indices, Row, Values
 from fastloss._loss import Arguments, loss
 from fastloss._plan import Operands
 
@@ -91,7 +91,12 @@ def _array_like(scores: Any, lengths: Any) -> Any:
     CtcProblem,
     Row(
         "CTCLoss",
-        {"log_probs": Distribution(log=True), "targets": Indices()},
+        {
+            "log_probs": Distribution(log=True),
+            "targets": Indices(),
+            "input_lengths": NON_NEGATIVE,
+            "target_lengths": NON_NEGATIVE,
+        },
         {
             "zero_infinity": FLAG,
             "from_logits": FLAG,

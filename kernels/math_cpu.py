@@ -28,6 +28,10 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+#: Said here, because a function that says nothing takes the flags of whatever is being compiled when it is first
+#: needed, and keeps them: results would depend on which kernel came first. No nsz: log_sigmoid(inf) is -0.
+FASTMATH = frozenset({"contract"})
+
 # expm1(r) = r + r**2 * EXP(r) on |r| <= log(2)/2.
 # log1p(f) = f + f**2 * LOG(f) on sqrt(1/2) - 1 <= f <= sqrt(2) - 1 (float32).
 # log((1+s)/(1-s)) = 2*s + s*z*LOG(z), z = s**2, on |s| <= (sqrt(2)-1)/(sqrt(2)+1) (float64): half the terms for one
@@ -298,7 +302,7 @@ def _functions(width):
     log_polynomial = _polynomial(width.log, width, chains=1)
     unit_polynomial = _polynomial(width.log_unit, width, chains=1)
 
-    jit = njit(forceinline=True, error_model="numpy", nogil=True)
+    jit = njit(fastmath=set(FASTMATH), forceinline=True, error_model="numpy", nogil=True)
 
     @jit
     def reduced(x, n):
@@ -518,7 +522,7 @@ def _powers(exp, log):
     """pow for float32, from exp and log of float64, and for float64."""
     rint, copysign, select = _llvm("rint", 1, _FLOAT64), _llvm("copysign", 2, _FLOAT64), _select(_FLOAT64)
 
-    @njit(forceinline=True, error_model="numpy", nogil=True)
+    @njit(fastmath=set(FASTMATH), forceinline=True, error_model="numpy", nogil=True)
     def pow32(x, y):
         """x**y with C's special values: 0.51 ulp, through float64.
 
@@ -536,7 +540,7 @@ def _powers(exp, log):
         r = select((x == 1.0) | (y == 0.0), 1.0, r)
         return np.float32(r)
 
-    @njit(forceinline=True, error_model="numpy", nogil=True)
+    @njit(fastmath=set(FASTMATH), forceinline=True, error_model="numpy", nogil=True)
     def pow64(x, y):
         """x**y by the C library: a call an element, for exp(y * log(x)) would need log in twice the precision."""
         return np.float64(x) ** np.float64(y)

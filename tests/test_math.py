@@ -608,3 +608,11 @@ def test_log1p_unit_bound(dtype):
             exact_error(float(v), mpmath.log1p(mpmath.mpf(float(a))), dtype) for v, a in zip(values, e, strict=True)
         )
     assert worst <= 1.15
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_no_function_takes_its_flags_from_who_compiles_it_first(dtype):
+    """Numba hands the flags of the caller down to whoever says none: the sign of zeros depended on the order of calls."""
+    jitted = [function for function in MATH[dtype].values() if hasattr(function, "targetoptions")]
+    assert len(jitted) > 8
+    assert all(function.targetoptions["fastmath"] == {"contract"} for function in jitted)
