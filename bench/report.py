@@ -1,8 +1,8 @@
 """From JSON to tables and a plot: python bench/report.py [--readme] [--json FILE] [--catalogue FILE]
 
 Writes bench/results/table.md (also printed), details.md and benchmark.png; with --readme the block between
-<!-- benchmark --> and <!-- /benchmark --> of README.md too. What bench/catalogue.py found is part of the tables and of
-the block, once there is bench/results/catalogue.json.
+<!-- benchmark --> and <!-- /benchmark --> of README.md too. What bench/catalogue.py and the benchmarks of single families
+found is part of the tables and of the block, once there are their files in bench/results/.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import goals
+import wholes
 from cases import CASES
 
 HERE = Path(__file__).parent
@@ -52,10 +53,11 @@ def main() -> int:
         catalogue = "\n".join(catalogue_summary(found))
         long += ["", *catalogue_details(found)]
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "table.md").write_text("\n\n".join(filter(None, (short, catalogue))) + "\n")
+    others = wholes.tables(RESULTS)
+    (RESULTS / "table.md").write_text("\n\n".join(filter(None, (short, catalogue, others))) + "\n")
     (RESULTS / "details.md").write_text("\n".join(long) + "\n")
     plot(entries, RESULTS / "benchmark.png")
-    print(short, catalogue, sep="\n\n")
+    print(short, catalogue, others, sep="\n\n")
     if arguments.readme:
         text = README.read_text()
         if BEGIN not in text or END not in text:
@@ -63,7 +65,7 @@ def main() -> int:
             return 1
         before, after = text.split(BEGIN, 1)[0], text.split(END, 1)[1]
         picture = "![Times of the peers over those of fastloss, and shares of the limit](bench/results/benchmark.png)"
-        block = "\n\n".join(filter(None, (short, picture, catalogue)))
+        block = "\n\n".join(filter(None, (short, picture, catalogue, others)))
         README.write_text(f"{before}{BEGIN}\n{block}\n{END}{after}")
     return 0
 

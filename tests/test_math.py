@@ -612,7 +612,7 @@ def test_log1p_unit_bound(dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_no_function_takes_its_flags_from_who_compiles_it_first(dtype):
-    """Numba hands the flags of the caller down to whoever says none: the sign of zeros depended on the order of calls."""
+    """Numba hands the caller's flags down to whoever says none: signs of zeros depended on the order of calls."""
     jitted = [function for function in MATH[dtype].values() if hasattr(function, "targetoptions")]
     assert len(jitted) > 8
     assert all(function.targetoptions["fastmath"] == {"contract"} for function in jitted)
