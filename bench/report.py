@@ -1,8 +1,8 @@
 """From JSON to tables and a plot: python bench/report.py [--readme] [--json FILE] [--catalogue FILE]
 
 Writes bench/results/table.md (also printed), details.md and benchmark.png; with --readme the block between
-<!-- benchmark --> and <!-- /benchmark --> of README.md too. What bench/catalogue.py and the benchmarks of single families
-found is part of the tables and of the block, once there are their files in bench/results/.
+<!-- benchmark --> and <!-- /benchmark --> of README.md too. What bench/catalogue.py and the benchmarks of single
+families found is part of the tables and of the block, once there are their files in bench/results/.
 """
 
 from __future__ import annotations
