@@ -1,14 +1,19 @@
 """Strips: every one once, BLAS on one thread inside and as before outside, errors, forks."""
 
+import functools
 import multiprocessing
 import os
 import threading
 import time
 
+import children
 import numpy as np
 import pytest
 
 from fastloss import _strips
+
+#: The warning against fork beside threads (Python 3.12) is what a test here is about.
+run_child = functools.partial(children.run_child, __name__, ("This process",))
 
 
 def blas_threads():
@@ -77,24 +82,28 @@ def test_an_error_in_any_strip_is_raised_and_ends_the_rest(threads):
     assert blas_threads() == before
 
 
-def child(queue):
+def forked(queue):
     seen = []
     _strips.run(seen.append, 5, 2)
     queue.put((sorted(seen), blas_threads()))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.filterwarnings("ignore:This process")
-def test_a_child_forked_while_strips_run_has_its_own():
+def child_forks():
     before = blas_threads()
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
 
     def work(strip):
         if strip == 0:
-            process = context.Process(target=child, args=(queue,))
+            process = context.Process(target=forked, args=(queue,))
             process.start()
             assert queue.get(timeout=20) == (list(range(5)), before)
             process.join()
 
     _strips.run(work, 2, 2)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_forked_while_strips_run_has_its_own():
+    """In a process of its own: what other tests have imported may object to forks."""
+    run_child("child_forks")
