@@ -25,7 +25,7 @@ from memory import _resident_growth
 from variants import Variant, difference, own, through_torch
 
 OUT = Path(__file__).parent / "results" / "triplets.json"
-#: From so many rows on, one call of a composition with a B x B x B tensor takes half a minute: one sample is enough.
+#: From so many rows on, one call of a composition with a B x B x B tensor takes half a minute: two samples are enough.
 SLOW_ROWS = 1024
 MEMORY_ROWS, MEMORY_WIDTH, MEMORY_LIMIT = 20_000, 256, 200e6
 #: Of one label, about: four as in person re-identification, or a tenth of the batch as in classification.
@@ -161,7 +161,7 @@ def run(known: Case, effort: Effort) -> dict[str, Any]:
         contenders[0].call(0)
     contenders.append(product(ground))
     if known.eager in ("all", "semihard") and known.rows >= SLOW_ROWS:
-        effort = effort._replace(rounds=1)
+        effort = effort._replace(rounds=2)
     samples = harness._interleave(contenders, 1, effort)
     times = {name: harness._summary(seconds) for name, seconds in samples.items()}
     median = {name: time["median"] for name, time in times.items()}
