@@ -22,6 +22,7 @@ from fastloss.distances import *
 from fastloss.divergence import *
 from fastloss.margin import *
 from fastloss.overlap import *
+from fastloss.pairs import *
 from fastloss.penalties import *
 from fastloss.proxies import *
 from fastloss.regression import *

@@ -7,6 +7,8 @@ whatever arrays came, the threads, the reduction, the scale of the gradients, an
 from __future__ import annotations
 
 import ctypes
+import functools
+import importlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -181,6 +183,16 @@ def callable_kernel(kernel: Any) -> Callable[..., tuple[float, float, int]]:
         return float(partial[0]), float(partial[1]), int(partial.view(np.int64)[2])
 
     return call
+
+
+@functools.cache
+def kernel(name: str, dtype: str, **constants: Any) -> Callable[..., tuple[float, float, int]]:
+    """The kernel ``module.template`` as such a function: compiled by ``BatchProblem.compile``, under its lock."""
+    from fastloss.kernels import build_cpu
+
+    module, _, template = name.rpartition(".")
+    found = getattr(importlib.import_module(f"fastloss.kernels.{module}"), template)
+    return callable_kernel(build_cpu.kernel(found, dtype, **constants))
 
 
 # Checks that these losses share.

@@ -6,57 +6,32 @@ many rows of x against all rows of y: the product, and whatever kernel is run on
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastloss import _strips
-from fastloss._batch import callable_kernel
+from fastloss._batch import kernel
 
 METRICS = ("euclidean", "sqeuclidean", "cosine")
 #: A strip's products are about so many numbers, and it has at most so many rows.
 STRIP_NUMBERS, STRIP_ROWS = 1 << 20, 256
-#: Rows that a kernel without products runs over at a time; elements that are worth another thread, whose waking takes
-#: some 100 us.
-ROWS, LEAST_WORK = 256, 1 << 18
 #: Groups of strips at most, and the bytes that their accumulators may take together, if they are more than two.
 GROUPS, ACCUMULATOR_BYTES = 8, 48 << 20
 #: Rows whose mean is the centre; which rows they are is all the same to the distances.
 SAMPLE = 256
 
 
-@functools.cache
-def kernel(module: str, name: str, dtype: str | None, **constants: Any) -> Callable[..., Any]:
-    """A kernel as a function of Python: compiled under the lock that forks respect, when a plan is made."""
-    import importlib
-
-    from fastloss.kernels import build_cpu
-
-    template = getattr(importlib.import_module(f"fastloss.kernels.{module}"), name)
-    return callable_kernel(build_cpu.kernel(template, dtype, **constants))
-
-
 def compile_kernels(dtype: str) -> None:
     """Those that this module calls itself."""
     for name in ("measure", "centre", "squares_of_pairs", "group", "spread", "through_units"):
-        kernel("distances_cpu", name, dtype)
+        kernel(f"distances_cpu.{name}", dtype)
 
 
 def blocks(count: int, size: int) -> list[tuple[int, int]]:
     return [(low, min(low + size, count)) for low in range(0, count, size)]
-
-
-def by_blocks(call: Callable[[int, int], Any], count: int, threads: int, work: int, size: int = ROWS) -> None:
-    """``call(low, high)`` over all of ``range(count)``, on several threads where there is work enough (in elements)."""
-    if threads == 1 or work < LEAST_WORK:
-        call(0, count)
-        return
-    parts = blocks(count, size)
-    _strips.run(lambda i: call(*parts[i]), len(parts), threads)
 
 
 class Metric(NamedTuple):
@@ -98,7 +73,6 @@ class Points:
     #: Below this share of both rows' squares, a squared distance from a product is computed anew: its error, about
     #: sqrt(D) roundings of both squares, would be more than 2**-14 of it (float64: 2**-37).
     bound: float
-    _addresses: tuple[int, ...] = ()
 
     @property
     def finite(self) -> bool:
@@ -109,14 +83,9 @@ class Points:
         return int(self.x.x.shape[1])
 
     def slots(self, products: Any = None, by_x: Any = None, by_y: Any = None) -> tuple[Any, ...]:
-        """The arguments that kernels of pairs have in common. Addresses of arrays, found once: 1 us each."""
-        if not self._addresses:
-            self._addresses = tuple(
-                array.ctypes.data
-                for rows in (self.x, self.y)
-                for array in (rows.x, rows.scales, rows.extras, rows.squares)
-            )
-        return (*self._addresses, self.width, len(self.y.x), products, self.bound, by_x, by_y)
+        """The arguments that kernels of pairs have in common."""
+        both = (array for rows in (self.x, self.y) for array in (rows.x, rows.scales, rows.extras, rows.squares))
+        return (*both, self.width, len(self.y.x), products, self.bound, by_x, by_y)
 
     def slack(self, probable: bool = False) -> Any:
         """For each row of x, twice what rounding may do to a key (the squared distance less the row's own square).
@@ -142,10 +111,6 @@ class Points:
     def strips(self) -> list[tuple[int, int]]:
         return blocks(len(self.x.x), self.strip_rows())
 
-    def buffers(self, free: list[dict[str, Any]], make: Callable[[], dict[str, Any]]) -> _Loan:
-        """Memory of one strip, which the next may reuse."""
-        return _Loan(free, make)
-
     def scratch(self) -> Any:
         """For the products of ``add_weights``."""
         return np.empty((max(self.strip_rows(), 1024), self.width), self.dtype)
@@ -160,9 +125,9 @@ class Points:
     def squares_of(self, rows: Any, columns: Any, threads: int) -> Any:
         """Squared distances of listed pairs, computed directly."""
         result = np.empty(len(rows))
-        call, slots = kernel("distances_cpu", "squares_of_pairs", self.dtype.name), self.slots()
+        call, slots = kernel("distances_cpu.squares_of_pairs", self.dtype.name), self.slots()
         work = len(rows) * self.width
-        by_blocks(lambda low, high: call(low, high, *slots, rows, columns, result), len(rows), threads, work)
+        _strips.over_rows(lambda low, high: call(low, high, *slots, rows, columns, result), len(rows), threads, work)
         return result
 
     def distances_from(self, squares: Any) -> Any:
@@ -206,14 +171,14 @@ class Points:
             part = rows[low:high] * sums[low:high, None]
             gradient[low:high] += part.astype(gradient.dtype, copy=False)
 
-        by_blocks(call, len(rows), threads, rows.size)
+        _strips.over_rows(call, len(rows), threads, rows.size)
 
     def by_rows(self, rows: Rows, gradient: Any, threads: int) -> None:
         """From the gradient by unit vectors to that by the rows they were made of."""
         if self.unit and gradient is not None:
-            call = kernel("distances_cpu", "through_units", self.dtype.name)
+            call = kernel("distances_cpu.through_units", self.dtype.name)
             slots = (rows.x, rows.scales, self.width, gradient)
-            by_blocks(lambda low, high: call(low, high, *slots), len(gradient), threads, gradient.size)
+            _strips.over_rows(lambda low, high: call(low, high, *slots), len(gradient), threads, gradient.size)
 
 
 class Groups:
@@ -258,32 +223,17 @@ class Groups:
             points.add_own(column_sums, points.y.rows, by_y, threads)
 
 
-class _Loan:
-    def __init__(self, free: list[dict[str, Any]], make: Callable[[], dict[str, Any]]) -> None:
-        self._free, self._make = free, make
-
-    def __enter__(self) -> dict[str, Any]:
-        try:
-            self._lent = self._free.pop()
-        except IndexError:
-            self._lent = self._make()
-        return self._lent
-
-    def __exit__(self, *details: Any) -> None:
-        self._free.append(self._lent)
-
-
 def _spread(points: Points, rows: Any, columns: Any, weights: list[Any], gradient: Any, threads: int) -> None:
     count, v = len(gradient), np.concatenate(weights)
     ends, others, grouped = np.zeros(count + 1, np.int64), np.empty_like(columns), np.empty_like(v)
-    group = kernel("distances_cpu", "group", points.dtype.name)
+    group = kernel("distances_cpu.group", points.dtype.name)
     group(0, len(rows), rows, columns, v, ends, others, grouped, count)
-    call, slots = kernel("distances_cpu", "spread", points.dtype.name), points.slots(by_x=gradient)
+    call, slots = kernel("distances_cpu.spread", points.dtype.name), points.slots(by_x=gradient)
 
     def strip(low: int, high: int) -> None:
         call(low, high, *slots, ends, others, grouped, np.empty(points.width))
 
-    by_blocks(strip, count, threads, len(rows) * points.width)
+    _strips.over_rows(strip, count, threads, len(rows) * points.width)
 
 
 def prepare(x: Any, y: Any, metric: str, normalize: bool, threads: int) -> Points:
@@ -315,8 +265,8 @@ def prepare(x: Any, y: Any, metric: str, normalize: bool, threads: int) -> Point
 
 def _tops(x: Any, threads: int) -> Any:
     tops = np.zeros(len(x))
-    call = kernel("distances_cpu", "measure", x.dtype.name)
-    by_blocks(lambda low, high: call(low, high, x, x.shape[1], tops), len(x), threads, x.size)
+    call = kernel("distances_cpu.measure", x.dtype.name)
+    _strips.over_rows(lambda low, high: call(low, high, x, x.shape[1], tops), len(x), threads, x.size)
     return tops
 
 
@@ -335,9 +285,9 @@ def _sample(x: Any, tops: Any, unit: bool, scale: float) -> Any:
 def _rows(x: Any, tops: Any, middle: Any, unit: bool, scale: float, metric: str, threads: int) -> Rows:
     count, width = x.shape
     scales, rows, squares = np.empty(count), np.empty_like(x), np.empty(count, x.dtype)
-    call = kernel("distances_cpu", "centre", x.dtype.name)
+    call = kernel("distances_cpu.centre", x.dtype.name)
     slots = (x, width, tops, middle, unit, scale, scales, rows, squares)
-    by_blocks(lambda low, high: call(low, high, *slots), count, threads, x.size)
+    _strips.over_rows(lambda low, high: call(low, high, *slots), count, threads, x.size)
     extras = np.zeros(count)
     if metric == "cosine":
         # A zero vector has the cosine 0 with everything: half of a squared distance of 2.

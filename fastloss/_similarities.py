@@ -8,10 +8,20 @@ from typing import Any
 import numpy as np
 
 from fastloss import _arrays, _batch, _errors
-from fastloss._batch import Job
+from fastloss._batch import Job, kernel
 from fastloss._catalogue import FLAG, POSITIVE
 from fastloss._plan import Operands
-from fastloss._sweeps import Sweep, kernel
+from fastloss._sweeps import Sweep
+
+#: What each kind of work needs compiled: kernels by name, and their constants.
+Kernels = tuple[tuple[str, dict[str, Any]], ...]
+
+
+def kernels_of(module: str, *names: str, **constants: Any) -> Kernels:
+    return tuple((f"{module}.{name}", constants) for name in names)
+
+
+UNITS = kernels_of("similarities_cpu", "unit_rows", "slopes_of_rows")
 
 
 class SimilarityProblem(_batch.BatchProblem):
@@ -20,7 +30,7 @@ class SimilarityProblem(_batch.BatchProblem):
     #: What the operands are, by name: "rows" are as many as the first operand's, "more" any number, of its width;
     #: "labels" one integer a row, "number" a single one.
     operands: tuple[tuple[str, str], ...]
-    kernels: tuple[tuple[str, dict[str, Any]], ...] = ()
+    kernels: Kernels = ()
 
     def __init__(self, reduction: Any) -> None:
         _errors.check_reduction(self.name, reduction)
@@ -79,6 +89,11 @@ def groups(labels: Any) -> tuple[Any, Any, Any]:
     return order, np.repeat(starts, sizes), np.repeat(starts + sizes, sizes)
 
 
+def squared_norms(rows: Any) -> Any:
+    """The squared norms, in float64."""
+    return np.einsum("nd,nd->n", rows, rows, dtype=np.float64, casting="unsafe")
+
+
 def entropy_sweep(
     left: Any,
     right: Any,
@@ -98,7 +113,7 @@ def entropy_sweep(
     Losses and upstream gradients belong to the rows in ``order``.
     """
     kind, numbers = margin
-    rows = kernel("cross_entropy_rows", str(left.dtype), OTHERS=others, MARGIN=kind)
+    rows = kernel("similarities_cpu.cross_entropy_rows", str(left.dtype), OTHERS=others, MARGIN=kind)
     weights, losses, gradient = per_row(job, left, order)
     width = left.shape[1]
 

@@ -8,15 +8,19 @@ does not read what another writes.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import pathlib
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
-import threadpoolctl
+if TYPE_CHECKING:  # 8 ms of the import of fastloss, with threadpoolctl, which losses of elements need not pay
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+#: Elements that are worth another thread, whose waking takes some 100 us; rows that it takes at a time.
+LEAST_WORK, BLOCK_ROWS = 1 << 18, 256
 
 
 def run(work: Callable[[int], None], strips: int, threads: int) -> None:
@@ -37,6 +41,38 @@ def run(work: Callable[[int], None], strips: int, threads: int) -> None:
     for error in errors:
         if error is not None:
             raise error
+
+
+def over_rows(
+    work: Callable[[int, int], Any], rows: int, threads: int, elements: int, block: int | None = None
+) -> None:
+    """``work(low, high)`` over all rows, ``block`` of them at a time, shared where there are elements enough for it.
+
+    What it does to a row must not depend on where blocks end.
+    """
+    if threads == 1 or elements < LEAST_WORK:
+        work(0, rows)
+        return
+    size = block or BLOCK_ROWS
+    run(lambda i: work(i * size, min(rows, (i + 1) * size)), -(-rows // size), threads)
+
+
+class Loans:
+    """Memory that strips write, made for each thread at work and handed on from strip to strip."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make, self._free = make, list[Any]()
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[Any]:
+        try:
+            memory = self._free.pop()
+        except IndexError:
+            memory = self._make()
+        try:
+            yield memory
+        finally:
+            self._free.append(memory)
 
 
 class _Claims:
@@ -68,6 +104,8 @@ _lock = threading.Lock()
 def _submit(function: Callable[..., None], work: Callable[[int], None]) -> Future[None] | None:
     """None where no thread is to be had: at the end of the interpreter, or past a limit of the process."""
     global _executor
+    from concurrent.futures import ThreadPoolExecutor
+
     with _lock:
         if _executor is None:
             _executor = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="fastloss-strips")
@@ -110,6 +148,8 @@ class _OneBlasThread:
 
 def _take_control() -> None:
     """threadpoolctl keeps the process's setting for the thread that changed it first: let this one change it."""
+    import threadpoolctl
+
     clear = getattr(threadpoolctl.OpenBLASController, "clear_controlling_thread", None)  # in newer versions
     if clear is not None:
         clear(force=True)
@@ -119,6 +159,8 @@ def _take_control() -> None:
 def _blas() -> tuple[Any, Any]:
     """The controllers of NumPy's BLAS, or of all there are where it cannot be told: for settings of the process, and
     for those of a thread. Finding them takes 0.6 ms."""
+    import threadpoolctl
+
     found = threadpoolctl.ThreadpoolController().select(user_api="blas")
     own = [one.filepath for one in found.lib_controllers if pathlib.Path(one.filepath).parent.name == "numpy.libs"]
     found = found.select(filepath=own) if own else found

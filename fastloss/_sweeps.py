@@ -19,22 +19,12 @@ from typing import Any
 import numpy as np
 
 from fastloss import _strips
-from fastloss._batch import callable_kernel
+from fastloss._batch import kernel
 
 #: Rows of a strip, at most and at least, and its bytes where there are many columns.
 MOST_ROWS, LEAST_ROWS, STRIP_BYTES = 256, 32, 12 << 20
 #: Columns of a strip whose product goes into a gradient at once: it stays in the cache until it is added.
 BLOCK = 1024
-#: Elements that are worth a thread of their own, where work is one look at memory.
-PIECE = 1 << 18
-
-
-@functools.cache
-def kernel(name: str, dtype: str, **constants: Any) -> Callable[..., tuple[float, float, int]]:
-    """A kernel of similarities_cpu as a function; made under the lock that forks respect (``BatchProblem.compile``)."""
-    from fastloss.kernels import build_cpu, similarities_cpu
-
-    return callable_kernel(build_cpu.kernel(getattr(similarities_cpu, name), dtype, **constants))
 
 
 class Turns:
@@ -73,37 +63,15 @@ class Turns:
             self._changed.notify_all()
 
 
-class Buffers:
-    """Arrays that strips write: one for each thread at work, handed on from strip to strip."""
-
-    def __init__(self, *sizes: int, dtype: Any) -> None:
-        self._sizes, self._dtype = sizes, dtype
-        self._free: list[list[Any]] = []
-
-    def take(self) -> list[Any]:
-        try:
-            return self._free.pop()
-        except IndexError:
-            return [np.empty(size, self._dtype) for size in self._sizes]
-
-    def give(self, arrays: list[Any]) -> None:
-        self._free.append(arrays)
+def buffers(*sizes: int, dtype: Any) -> _strips.Loans:
+    """Flat arrays of so many elements each."""
+    return _strips.Loans(lambda: [np.empty(size, dtype) for size in sizes])
 
 
 def rows_of_strip(columns: int, itemsize: int) -> int:
     """From the shape alone, never from the threads: the bits depend on it."""
     fitting = STRIP_BYTES // max(1, columns * itemsize) // LEAST_ROWS * LEAST_ROWS
     return max(LEAST_ROWS, min(MOST_ROWS, fitting))
-
-
-def in_pieces(work: Callable[[int, int], None], rows: int, columns: int, threads: int) -> None:
-    """``work(low, high)`` over all rows, shared where there are many."""
-    piece = max(1, PIECE // max(1, columns))
-    if rows <= piece or threads == 1:
-        if rows:
-            work(0, rows)
-        return
-    _strips.run(lambda i: work(i * piece, min(rows, (i + 1) * piece)), -(-rows // piece), threads)
 
 
 class Units:
@@ -121,13 +89,13 @@ class Units:
             self.rows = matrix if order is None else matrix[order]
             return
         self.rows, self.norms = np.empty_like(matrix), np.empty(len(matrix))
-        unit = kernel("unit_rows", self.dtype)
+        unit = kernel("similarities_cpu.unit_rows", self.dtype)
         width = matrix.shape[1]
 
         def piece(low: int, high: int) -> None:
             unit(low, high, matrix, order, width, self.rows, self.norms)
 
-        in_pieces(piece, len(matrix), width, threads)
+        _strips.over_rows(piece, len(matrix), threads, matrix.size)
 
     def write_slopes(self, slope: Any, factor: float, outs: Sequence[Any]) -> None:
         """The gradients by the matrices that came, one below the other, from that by the rows, times a factor.
@@ -137,14 +105,14 @@ class Units:
         if slope is None or all(out is None for out in outs):
             return
         whole = outs[0] if len(outs) == 1 else np.empty_like(slope)
-        write = kernel("slopes_of_rows", self.dtype)
+        write = kernel("similarities_cpu.slopes_of_rows", self.dtype)
         units = None if self.norms is None else self.rows
         width = slope.shape[1]
 
         def piece(low: int, high: int) -> None:
             write(low, high, slope, self.order, width, units, self.norms, whole, float(factor))
 
-        in_pieces(piece, len(slope), width, self.threads)
+        _strips.over_rows(piece, len(slope), self.threads, slope.size)
         if len(outs) > 1:
             begin = 0
             for out, length in zip(outs, self.lengths, strict=True):
@@ -186,7 +154,7 @@ class Sweep:
         self.sums, self.counts = np.zeros(strips), np.zeros(strips)
         self.turns = Turns(-(-len(right) // BLOCK))
         height = self.height
-        self.buffers = Buffers(height * columns, height * width, BLOCK * width, dtype=left.dtype)
+        self.buffers = buffers(height * columns, height * width, BLOCK * width, dtype=left.dtype)
         _strips.run(self.turns.guarded(self._strip), strips, threads)
         self.total, self.count = float(self.sums.sum()), float(self.counts.sum())
 
@@ -194,23 +162,22 @@ class Sweep:
         low = i * self.height
         high = min(len(self.left), low + self.height)
         rows, lead = self.left[low:high], self.lead
-        arrays = self.buffers.take()
-        tile, scaled = shaped(arrays[0], len(rows), lead + len(self.right)), shaped(arrays[1], *rows.shape)
-        np.multiply(rows, rows.dtype.type(self.scale), out=scaled)
-        np.matmul(scaled, self.right.T, out=tile[:, lead:])
-        if lead:
-            np.einsum("nd,nd->n", scaled, self.own[low:high], out=tile[:, 0])
-        self.sums[i], self.counts[i], _ = self.score(low, high, tile)
-        if self.by_left is not None:
-            slope = self.by_left[low:high]
-            np.matmul(tile[:, lead:], self.right, out=slope)
+        with self.buffers.lent() as arrays:
+            tile, scaled = shaped(arrays[0], len(rows), lead + len(self.right)), shaped(arrays[1], *rows.shape)
+            np.multiply(rows, rows.dtype.type(self.scale), out=scaled)
+            np.matmul(scaled, self.right.T, out=tile[:, lead:])
             if lead:
-                slope += tile[:, :1] * self.own[low:high]
-        if self.by_right is not None:
-            add_transposed(self.turns, i, tile[:, lead:], rows, self.by_right, arrays[2])
-        if lead:
-            np.multiply(tile[:, :1], rows, out=self.by_own[low:high])
-        self.buffers.give(arrays)
+                np.einsum("nd,nd->n", scaled, self.own[low:high], out=tile[:, 0])
+            self.sums[i], self.counts[i], _ = self.score(low, high, tile)
+            if self.by_left is not None:
+                slope = self.by_left[low:high]
+                np.matmul(tile[:, lead:], self.right, out=slope)
+                if lead:
+                    slope += tile[:, :1] * self.own[low:high]
+            if self.by_right is not None:
+                add_transposed(self.turns, i, tile[:, lead:], rows, self.by_right, arrays[2])
+            if lead:
+                np.multiply(tile[:, :1], rows, out=self.by_own[low:high])
 
 
 def shaped(buffer: Any, *shape: int) -> Any:
@@ -248,7 +215,7 @@ class Margins:
         self.strips = -(-len(left) // self.height)
         width = left.shape[1]
         positives = np.empty(len(left))
-        kernel("positive_logits", self.dtype)(
+        kernel("similarities_cpu.positive_logits", self.dtype)(
             0,
             len(left),
             left,
@@ -262,7 +229,7 @@ class Margins:
             positives,
         )
         sides = self._sums()
-        finish = kernel("finish_marginals", self.dtype)
+        finish = kernel("similarities_cpu.finish_marginals", self.dtype)
         self.total = self.count = 0.0
         self.sides = []
         for (tops, sums), written in zip(sides, losses, strict=True):
@@ -291,37 +258,39 @@ class Margins:
 
         shapes = [len(self.left)] if self.itself else [len(self.left), len(self.others)]
         sides = [(np.full(length, LOWEST), np.zeros(length)) for length in shapes]
-        look, merge = kernel("marginals", self.dtype), kernel("merge_marginals", self.dtype)
+        look, merge = (
+            kernel("similarities_cpu.marginals", self.dtype),
+            kernel("similarities_cpu.merge_marginals", self.dtype),
+        )
         columns, width = self.others.shape
         turns = Turns(1)
         dtype = self.left.dtype
-        buffers = Buffers(self.height * columns, self.height * width, self.height, columns, columns, dtype=dtype)
+        loans = buffers(self.height * columns, self.height * width, self.height, columns, columns, dtype=dtype)
 
         @turns.guarded
         def strip(i: int) -> None:
-            arrays = buffers.take()
-            low, high, start, tile = self._tile(i, *arrays[:2])
-            row_tops, tops, sums = arrays[2:]
-            row_sums = np.empty(high - low)
-            lasts = self.lasts if self.itself else None
-            look(low, high, tile, tile.shape[1], start, lasts, self.firsts, row_tops, row_sums, tops, sums)
+            with loans.lent() as arrays:
+                low, high, start, tile = self._tile(i, *arrays[:2])
+                row_tops, tops, sums = arrays[2:]
+                row_sums = np.empty(high - low)
+                lasts = self.lasts if self.itself else None
+                look(low, high, tile, tile.shape[1], start, lasts, self.firsts, row_tops, row_sums, tops, sums)
 
-            def add() -> None:
-                merge(low, high, *sides[0], row_tops, row_sums, 1)
-                if self.itself:
-                    merge(high, columns, *sides[0], tops[high - low :], sums[high - low :], 0)
-                else:
-                    merge(0, columns, *sides[1], tops, sums, 0)
+                def add() -> None:
+                    merge(low, high, *sides[0], row_tops, row_sums, 1)
+                    if self.itself:
+                        merge(high, columns, *sides[0], tops[high - low :], sums[high - low :], 0)
+                    else:
+                        merge(0, columns, *sides[1], tops, sums, 0)
 
-            turns.take(0, i, add)
-            buffers.give(arrays)
+                turns.take(0, i, add)
 
         _strips.run(strip, self.strips, self.threads)
         return sides
 
     def _coefficients(self, low: int, high: int, start: int, tile: Any) -> None:
         rows, columns = self.sides[0], self.sides[-1]
-        kernel("softmax_coefficients", self.dtype)(
+        kernel("similarities_cpu.softmax_coefficients", self.dtype)(
             low, high, tile, tile.shape[1], start, self.firsts, self.lasts, int(self.itself), *rows, *columns
         )
 
@@ -331,19 +300,18 @@ class Margins:
         by_columns: Any = np.zeros_like(self.others) if by_right else None
         columns, width = self.others.shape
         turns = Turns(-(-columns // BLOCK))
-        buffers = Buffers(self.height * columns, self.height * width, BLOCK * width, dtype=self.left.dtype)
+        loans = buffers(self.height * columns, self.height * width, BLOCK * width, dtype=self.left.dtype)
 
         @turns.guarded
         def strip(i: int) -> None:
-            arrays = buffers.take()
-            low, high, start, tile = self._tile(i, *arrays[:2])
-            self._coefficients(low, high, start, tile)
-            rows = self.left[low:high]
-            if by_left:
-                np.matmul(tile, self.others, out=by_rows[low:high])
-            if by_columns is not None:
-                add_transposed(turns, i, tile, rows, by_columns, arrays[2])
-            buffers.give(arrays)
+            with loans.lent() as arrays:
+                low, high, start, tile = self._tile(i, *arrays[:2])
+                self._coefficients(low, high, start, tile)
+                rows = self.left[low:high]
+                if by_left:
+                    np.matmul(tile, self.others, out=by_rows[low:high])
+                if by_columns is not None:
+                    add_transposed(turns, i, tile, rows, by_columns, arrays[2])
 
         _strips.run(strip, self.strips, self.threads)
         return by_rows, by_columns
@@ -356,30 +324,29 @@ class Margins:
         block = self.height * max(1, BLOCK // self.height)
         blocks = -(-rows // block)
         turns = Turns(blocks)
-        buffers = Buffers(
+        loans = buffers(
             self.height * rows, self.height * width, self.height * width, block * width, dtype=self.left.dtype
         )
 
         @turns.guarded
         def strip(i: int) -> None:
-            arrays = buffers.take()
-            low, high, start, tile = self._tile(i, *arrays[:2])
-            self._coefficients(low, high, start, tile)
-            own = shaped(arrays[2], high - low, width)
-            np.matmul(tile, self.left[low:], out=own)
-            for number in range(low // block, blocks):
-                begin, end = max(high, number * block), min(rows, (number + 1) * block)
-                product = shaped(arrays[3], max(0, end - begin), width)
-                if begin < end:
-                    np.matmul(tile[:, begin - low : end - low].T, self.left[low:high], out=product)
+            with loans.lent() as arrays:
+                low, high, start, tile = self._tile(i, *arrays[:2])
+                self._coefficients(low, high, start, tile)
+                own = shaped(arrays[2], high - low, width)
+                np.matmul(tile, self.left[low:], out=own)
+                for number in range(low // block, blocks):
+                    begin, end = max(high, number * block), min(rows, (number + 1) * block)
+                    product = shaped(arrays[3], max(0, end - begin), width)
+                    if begin < end:
+                        np.matmul(tile[:, begin - low : end - low].T, self.left[low:high], out=product)
 
-                def add(first: bool = number == low // block, begin: int = begin, product: Any = product) -> None:
-                    if first:
-                        total[low:high] += own
-                    total[begin : begin + len(product)] += product
+                    def add(first: bool = number == low // block, begin: int = begin, product: Any = product) -> None:
+                        if first:
+                            total[low:high] += own
+                        total[begin : begin + len(product)] += product
 
-                turns.take(number, i, add)
-            buffers.give(arrays)
+                    turns.take(number, i, add)
 
         _strips.run(strip, self.strips, self.threads)
         return total

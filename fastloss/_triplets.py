@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastloss import _points, _strips
+from fastloss._batch import kernel
 from fastloss._points import Points
 
 MININGS = ("hard", "semihard", "easy", "all")
@@ -70,20 +71,20 @@ def compile_kernels(dtype: str, mining: str, root: bool, soft: bool) -> None:
     if mining in ("hard", "easy"):
         _extremes(dtype, mining)
     elif mining == "semihard":
-        _points.kernel("triplets_cpu", "order_keys", dtype)
-        _points.kernel("triplets_cpu", "semihard", dtype)
+        kernel("triplets_cpu.order_keys", dtype)
+        kernel("triplets_cpu.semihard", dtype)
     else:
         if not soft:
-            _points.kernel("triplets_cpu", "order_keys", dtype)
+            kernel("triplets_cpu.order_keys", dtype)
         _everything(dtype, soft, root)
 
 
 def _extremes(dtype: str, mining: str) -> Callable[..., Any]:
-    return _points.kernel("triplets_cpu", "extremes", dtype, EASY=mining == "easy")
+    return kernel("triplets_cpu.extremes", dtype, EASY=mining == "easy")
 
 
 def _everything(dtype: str, soft: bool, root: bool) -> Callable[..., Any]:
-    return _points.kernel("triplets_cpu", "every_softplus" if soft else "every_hinge", dtype, ROOT=root)
+    return kernel(f"triplets_cpu.every_{'softplus' if soft else 'hinge'}", dtype, ROOT=root)
 
 
 def mine(points: Points, classes: Classes, mining: str, threads: int) -> Iterator[Mined]:
@@ -105,11 +106,11 @@ def _hard(points: Points, classes: Classes, mining: str, threads: int) -> Mined:
     def make() -> dict[str, Any]:
         return {"tile": points.tile()}
 
-    loan: list[dict[str, Any]] = []
+    loans = _strips.Loans(make)
 
     def strip(i: int) -> None:
         low, high = strips[i]
-        with points.buffers(loan, make) as memory:
+        with loans.lent() as memory:
             tile = points.products(low, high, memory["tile"])
             call(
                 *(low, high, *points.slots(tile)),
@@ -131,7 +132,7 @@ class _Order:
         self.quantum = 3.1 * reach * reach / _UNITS if reach > 0.0 else 1.0
         self.slack = points.slack(probable) + 2.0 * self.quantum
         self._points, self._classes = points, classes
-        self._call = _points.kernel("triplets_cpu", "order_keys", points.dtype.name)
+        self._call = kernel("triplets_cpu.order_keys", points.dtype.name)
 
     def slots(self, keys: Any, known: Any) -> tuple[Any, ...]:
         classes = self._classes
@@ -158,11 +159,11 @@ class _Order:
 
 def _semihard(points: Points, classes: Classes, threads: int) -> Iterator[Mined]:
     strips, order = points.strips(), _Order(points, classes)
-    call = _points.kernel("triplets_cpu", "semihard", points.dtype.name)
+    call = kernel("triplets_cpu.semihard", points.dtype.name)
     pairs = np.where(classes.counts, classes.positives, 0)
     offsets = np.zeros(len(pairs) + 1, np.int64)
     np.cumsum(pairs, out=offsets[1:])
-    loan: list[dict[str, Any]] = []
+    loans = _strips.Loans(order.make)
     begin = 0
     while begin < len(strips):
         end, first = begin + 1, offsets[strips[begin][0]]
@@ -177,7 +178,7 @@ def _semihard(points: Points, classes: Classes, threads: int) -> Iterator[Mined]
 
         def strip(i: int, begin: int = begin, first: int = int(first), results: tuple[Any, ...] = results) -> None:
             low, high = strips[begin + i]
-            with points.buffers(loan, order.make) as memory:
+            with loans.lent() as memory:
                 tile = order.sort(low, high, memory)
                 slots = order.slots(memory["keys"], memory["known"])
                 call(low, high, *points.slots(tile), *slots, offsets, first, *results)
@@ -268,7 +269,6 @@ def all_loss(
     row_sums = np.zeros(count) if wanted else None
     groups = _points.Groups(points, target, len(strips), wanted)
     up = None if upstream is None else np.ascontiguousarray(upstream, np.float64)
-    loan: list[dict[str, Any]] = []
 
     def make() -> dict[str, Any]:
         memory = order.make()
@@ -276,9 +276,11 @@ def all_loss(
         memory["scratch"] = points.scratch() if wanted else None
         return memory
 
+    loans = _strips.Loans(make)
+
     def group(g: int) -> None:
         accumulator, column_sums = groups.memory(g)
-        with points.buffers(loan, make) as memory:
+        with loans.lent() as memory:
             for low, high in strips[groups.parts[g] : groups.parts[g + 1]]:
                 if margin is None:
                     tile = points.products(low, high, memory["tile"])
@@ -325,18 +327,19 @@ def _rows_of_distances(
 
     ``distances`` (float64) are those to all rows of y; ``room(d)`` is how far those near a distance d may be off.
     """
-    finish = _points.kernel("distances_cpu", "finish", points.dtype.name, ROOT=points.metric.root)
+    finish = kernel("distances_cpu.finish", points.dtype.name, ROOT=points.metric.root)
     factor, slack, strips = points.metric.factor, points.slack(), points.strips()
     rounding = float(np.finfo(points.dtype).eps)
     found: dict[int, list[tuple[Any, ...]]] = {}
-    loan: list[dict[str, Any]] = []
 
     def make() -> dict[str, Any]:
         return {"tile": points.tile(), "distances": points.tile()}
 
+    loans = _strips.Loans(make)
+
     def strip(s: int) -> None:
         low, high = strips[s]
-        with points.buffers(loan, make) as memory:
+        with loans.lent() as memory:
             tile = points.products(low, high, memory["tile"])
             finish(low, high, *points.slots(tile), factor, memory["distances"])
             results = []

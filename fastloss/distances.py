@@ -70,11 +70,11 @@ class MatrixProblem(_batch.BatchProblem):
     def compile(self, dtype: str) -> None:
         if self.by_products:
             _points.compile_kernels(dtype)
-            for kernel in ("finish", "weigh"):
-                _points.kernel("distances_cpu", kernel, dtype, ROOT=self.metric == "euclidean")
+            for name in ("finish", "weigh"):
+                _batch.kernel(f"distances_cpu.{name}", dtype, ROOT=self.metric == "euclidean")
         else:
-            for kernel in ("norms", "norm_slopes"):
-                _points.kernel("distances_cpu", kernel, dtype, KIND=_kind(self.p))
+            for name in ("norms", "norm_slopes"):
+                _batch.kernel(f"distances_cpu.{name}", dtype, KIND=_kind(self.p))
 
     def compute(self, job: _batch.Job) -> tuple[float, float]:
         for gradient in job.grads:
@@ -91,16 +91,14 @@ class MatrixProblem(_batch.BatchProblem):
         points = _points.prepare(x, y, self.metric, False, job.threads)
         root = points.metric.root
         if job.losses is not None:
-            call = _points.kernel("distances_cpu", "finish", x.dtype.name, ROOT=root)
+            call = _batch.kernel("distances_cpu.finish", x.dtype.name, ROOT=root)
             result = job.losses
-            free: list[dict[str, Any]] = []
-
-            strips = points.strips()
+            strips, loans = points.strips(), _strips.Loans(points.tile)
 
             def strip(i: int) -> None:
                 low, high = strips[i]
-                with points.buffers(free, lambda: {"tile": points.tile()}) as memory:
-                    tile = points.products(low, high, memory["tile"])
+                with loans.lent() as memory:
+                    tile = points.products(low, high, memory)
                     call(low, high, *points.slots(tile), points.metric.factor, result[low:high])
 
             _strips.run(strip, len(strips), job.threads)
@@ -113,8 +111,8 @@ class MatrixProblem(_batch.BatchProblem):
         other = x if y is None else y
         width, columns, dtype = x.shape[1], len(other), x.dtype.name
         if job.losses is not None:
-            call, result = _points.kernel("distances_cpu", "norms", dtype, KIND=_kind(self.p)), job.losses
-            _points.by_blocks(
+            call, result = _batch.kernel("distances_cpu.norms", dtype, KIND=_kind(self.p)), job.losses
+            _strips.over_rows(
                 lambda low, high: call(low, high, x, other, width, columns, self.p, result[low:high]),
                 len(x),
                 job.threads,
@@ -133,9 +131,9 @@ class MatrixProblem(_batch.BatchProblem):
             self._slopes(other, x, (1, columns), upstream, by_y, job.threads)
 
     def _slopes(self, x: Any, y: Any, steps: tuple[int, int], upstream: Any, gradient: Any, threads: int) -> None:
-        call = _points.kernel("distances_cpu", "norm_slopes", x.dtype.name, KIND=_kind(self.p))
+        call = _batch.kernel("distances_cpu.norm_slopes", x.dtype.name, KIND=_kind(self.p))
         slots = (x, y, x.shape[1], len(y), self.p, upstream, *steps)
-        _points.by_blocks(
+        _strips.over_rows(
             lambda low, high: call(low, high, *slots, np.empty(x.shape[1]), gradient),
             len(x),
             threads,
@@ -146,9 +144,8 @@ class MatrixProblem(_batch.BatchProblem):
 
 def _product_gradients(points: _points.Points, upstream: Any, by_x: Any, by_y: Any, threads: int) -> None:
     """The gradients of the sum of all distances, each times its upstream gradient."""
-    call = _points.kernel("distances_cpu", "weigh", points.dtype.name, ROOT=points.metric.root)
+    call = _batch.kernel("distances_cpu.weigh", points.dtype.name, ROOT=points.metric.root)
     strips = points.strips()
-    free: list[dict[str, Any]] = []
     groups = _points.Groups(points, by_x if points.same else by_y, len(strips), True)
     row_sums = np.zeros(len(points.x.x))
 
@@ -156,9 +153,11 @@ def _product_gradients(points: _points.Points, upstream: Any, by_x: Any, by_y: A
         ones = np.ones_like(points.tile()) if upstream is None else None
         return {"tile": points.tile(), "scratch": points.scratch(), "ones": ones}
 
+    loans = _strips.Loans(make)
+
     def group(g: int) -> None:
         accumulator, column_sums = groups.memory(g)
-        with points.buffers(free, make) as memory:
+        with loans.lent() as memory:
             for low, high in strips[groups.parts[g] : groups.parts[g + 1]]:
                 tile = points.products(low, high, memory["tile"])
                 above = memory["ones"] if upstream is None else upstream[low:high]
@@ -262,7 +261,7 @@ class RowsProblem(_batch.BatchProblem):
         return one, two, None, None, None
 
     def compile(self, dtype: str) -> None:
-        _points.kernel("distances_cpu", "norms_of_rows", dtype, KIND=_kind(self.p))
+        _batch.kernel("distances_cpu.norms_of_rows", dtype, KIND=_kind(self.p))
 
     def compute(self, job: _batch.Job) -> tuple[float, float]:
         shape = self._shape(job.operands)
@@ -270,11 +269,11 @@ class RowsProblem(_batch.BatchProblem):
         # Gradients of what was broadcast are added up afterwards.
         wanted = job.grads[:2]
         written = tuple(out if out is None or out.shape == shape else np.empty(shape, out.dtype) for out in wanted)
-        call = _points.kernel("distances_cpu", "norms_of_rows", one.dtype.name, KIND=_kind(self.p))
+        call = _batch.kernel("distances_cpu.norms_of_rows", one.dtype.name, KIND=_kind(self.p))
         rows = math.prod(shape[:-1])
         slots = (one, two, shape[-1], self.eps, self.p, job.losses, job.upstream, *written)
         size = max(1, (1 << 16) // max(1, shape[-1]))
-        _points.by_blocks(lambda low, high: call(low, high, *slots), rows, job.threads, one.size, size)
+        _strips.over_rows(lambda low, high: call(low, high, *slots), rows, job.threads, one.size, size)
         for out, full in zip(wanted, written, strict=True):
             if out is not full:
                 out[...] = _arrays.NUMPY.sum_to(full, out.shape)

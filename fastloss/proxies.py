@@ -12,7 +12,7 @@ from fastloss import _sweeps as sweeps
 from fastloss._batch import Job
 from fastloss._catalogue import FLAG, NON_NEGATIVE, POSITIVE, REAL, Domain, Indices, Interval, Row
 from fastloss._loss import Arguments, loss
-from fastloss._similarities import SimilarityProblem, entropy_sweep
+from fastloss._similarities import UNITS, SimilarityProblem, entropy_sweep, kernels_of
 
 __all__ = ["arcface_loss", "cosface_loss", "proxy_anchor_loss", "proxy_nca_loss"]
 
@@ -31,7 +31,6 @@ class HeadProblem(SimilarityProblem):
         ("weights", "more"),
         ("labels", "labels"),
     )
-    units: tuple[tuple[str, dict[str, Any]], ...] = (("unit_rows", {}), ("slopes_of_rows", {}))
 
     def checked(self, job: Job) -> tuple[Any, Any, Any]:
         rows, weights, labels = job.operands[:3]
@@ -50,7 +49,7 @@ class _Softmax(HeadProblem):
     def __init__(self, scale: Any, kind: int, reduction: Any) -> None:
         super().__init__(reduction)
         self.scale, self.kind = POSITIVE.check(self.name, "scale", scale), kind
-        self.kernels = (*self.units, ("cross_entropy_rows", {"OTHERS": self.others, "MARGIN": kind}))
+        self.kernels = (*UNITS, ("similarities_cpu.cross_entropy_rows", {"OTHERS": self.others, "MARGIN": kind}))
 
     def numbers(self) -> tuple[float, ...]:
         return ()
@@ -283,7 +282,7 @@ def proxy_nca_loss(
 
 class _ProxyAnchor(HeadProblem):
     name = "proxy_anchor_loss"
-    kernels: tuple[tuple[str, dict[str, Any]], ...] = (*HeadProblem.units, ("soft_hinge_rows", {}))
+    kernels = (*UNITS, *kernels_of("pairs_cpu", "soft_hinge_rows"))
 
     def __init__(self, margin: Any, alpha: Any, reduction: Any) -> None:
         _errors.check_reduction(self.name, reduction, ("mean", "sum"))
@@ -302,7 +301,7 @@ class _ProxyAnchor(HeadProblem):
         by_positive = by_negative = 1.0
         if self.reduction == "mean":
             by_positive, by_negative = 1.0 / max(1, int((lasts > firsts).sum())), 1.0 / max(1, classes)
-        run = sweeps.kernel("soft_hinge_rows", str(rows.dtype))
+        run = _batch.kernel("pairs_cpu.soft_hinge_rows", str(rows.dtype))
         gradient = int(any(grad is not None for grad in job.grads))
         sides = (self.alpha, self.margin, by_positive, self.alpha, -self.margin, by_negative)
 

@@ -289,7 +289,7 @@ def mine_triplets(
 
     def kernels(dtype: str) -> None:
         _triplets.compile_kernels(dtype, mining, metric == "euclidean", width is None)
-        _points.kernel("distances_cpu", "finish", dtype, ROOT=metric == "euclidean")
+        _batch.kernel("distances_cpu.finish", dtype, ROOT=metric == "euclidean")
 
     given = _Mining(name, (embeddings, labels, references, reference_labels, None), metric, normalize, kernels)
     found, active = _triplets.chosen(given.points, given.classes, mining, width, given.threads)
@@ -342,7 +342,7 @@ def mine_pairs(
 
     def kernels(dtype: str) -> None:
         _points.compile_kernels(dtype)
-        _points.kernel("distances_cpu", "finish", dtype, ROOT=metric == "euclidean")
+        _batch.kernel("distances_cpu.finish", dtype, ROOT=metric == "euclidean")
 
     given = _Mining(name, (embeddings, labels, references, reference_labels, None), metric, normalize, kernels)
     found = _triplets.pairs_beyond(given.points, given.classes, farther, nearer, given.threads)

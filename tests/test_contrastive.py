@@ -13,7 +13,7 @@ from oracle_contrastive import assert_near, assert_oracle
 
 import fastloss as fl
 import fastloss.nn
-from fastloss import _sweeps
+from fastloss import _strips, _sweeps
 
 N, D = 13, 5
 
@@ -175,7 +175,8 @@ def large(loss, n=150, d=9):
 def small_strips(monkeypatch):
     monkeypatch.setattr(_sweeps, "MOST_ROWS", 32)
     monkeypatch.setattr(_sweeps, "BLOCK", 48)
-    monkeypatch.setattr(_sweeps, "PIECE", 300)
+    monkeypatch.setattr(_strips, "LEAST_WORK", 300)
+    monkeypatch.setattr(_strips, "BLOCK_ROWS", 17)
 
 
 @EACH
