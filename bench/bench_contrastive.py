@@ -21,7 +21,7 @@ import numpy as np
 from arena import Arena
 from harness import FULL, QUICK, measure
 from machine import describe, rounded, settle
-from memory import _resident_growth
+from memory import resident_growth
 from variants import own, through_torch
 
 import fastloss as fl
@@ -241,7 +241,7 @@ def memory(loss: str) -> float:
     ground = Arena(Case(loss, rows, MEMORY_WIDTH, classes=known.classes))
     few = Arena(Case(loss, 64, MEMORY_WIDTH, classes=known.classes))
     own(few, "value_and_grad").call(0)  # compiles, starts threads
-    return float(_resident_growth(lambda: own(ground, "value_and_grad").call(0)))
+    return float(resident_growth(lambda: own(ground, "value_and_grad").call(0)))
 
 
 def in_process(loss: str) -> float:

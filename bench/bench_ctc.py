@@ -20,9 +20,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from bandwidth import COPIES
-from harness import FULL, QUICK, Effort, _interleave
+from harness import FULL, QUICK, Effort, interleave
 from machine import Neighbours, describe, rounded
-from memory import _resident_growth
+from memory import resident_growth
 from variants import Variant
 
 import fastloss as fl
@@ -145,7 +145,7 @@ def measure(case: Case, effort: Effort) -> dict[str, Any]:
     for variant in variants:
         variant.call(0)
     neighbours = Neighbours()
-    samples = _interleave(variants, 1, effort)
+    samples = interleave(variants, 1, effort)
     others = neighbours.share()
     times = {name: statistics.median(seconds) for name, seconds in samples.items()}
     best = {name: min(seconds) for name, seconds in samples.items()}
@@ -166,7 +166,7 @@ def measure(case: Case, effort: Effort) -> dict[str, Any]:
         # The logits read twice and the gradient written once, at the speed of a copy, which moves two such arrays.
         "share": 1.5 * times[copy] / times["value and gradient, out"],
         "share of the best": 1.5 * best[copy] / best["value and gradient, out"],
-        "memory": _resident_growth(step) / (4 * floats),
+        "memory": resident_growth(step) / (4 * floats),
         "torch_error": torchs_error,
         "others": others,
     }

@@ -21,7 +21,7 @@ import numpy as np
 from arena import Arena
 from harness import FULL, QUICK, Effort
 from machine import describe, rounded
-from memory import _resident_growth
+from memory import resident_growth
 from variants import Variant, difference, own, through_torch
 
 OUT = Path(__file__).parent / "results" / "triplets.json"
@@ -162,8 +162,8 @@ def run(known: Case, effort: Effort) -> dict[str, Any]:
     contenders.append(product(ground))
     if known.eager in ("all", "semihard") and known.rows >= SLOW_ROWS:
         effort = effort._replace(rounds=2)
-    samples = harness._interleave(contenders, 1, effort)
-    times = {name: harness._summary(seconds) for name, seconds in samples.items()}
+    samples = harness.interleave(contenders, 1, effort)
+    times = {name: harness.summary(seconds) for name, seconds in samples.items()}
     median = {name: time["median"] for name, time in times.items()}
     return {
         "case": known.name,
@@ -182,7 +182,7 @@ def memory(mining: str, classes: int) -> float:
     """Bytes beyond inputs and gradients at the peak, in this process."""
     few, many = (Arena(case(mining, rows, MEMORY_WIDTH, classes=classes)) for rows in (128, MEMORY_ROWS))
     own(few, "value_and_grad").call(0)  # compiles, starts threads
-    return float(_resident_growth(lambda: own(many, "value_and_grad").call(0)))
+    return float(resident_growth(lambda: own(many, "value_and_grad").call(0)))
 
 
 def in_process(mining: str, classes: int) -> float:

@@ -39,9 +39,9 @@ def measure(arena: Arena, mode: str, contenders: list[Variant], effort: Effort =
     case = arena.case
     first_calls = warm_and_check(case, contenders)
     neighbours = Neighbours()
-    samples = _interleave(contenders + ([] if case.hot else copies(arena)), arena.count, effort)
+    samples = interleave(contenders + ([] if case.hot else copies(arena)), arena.count, effort)
     others = neighbours.share()
-    times = {name: _summary(seconds) for name, seconds in samples.items()}
+    times = {name: summary(seconds) for name, seconds in samples.items()}
     for name, seconds in first_calls.items():
         times[name]["first_call"] = seconds
     return {"case": case.name, "mode": mode, "times": times, "others": others, **_derived(arena, mode, times)}
@@ -67,7 +67,7 @@ def warm_and_check(case: Problem, contenders: list[Variant]) -> dict[str, float]
     return first_calls
 
 
-def _interleave(variants: list[Variant], count: int, effort: Effort) -> dict[str, list[float]]:
+def interleave(variants: list[Variant], count: int, effort: Effort) -> dict[str, list[float]]:
     """Seconds a call, sample by sample. The copies of the arrays take turns over all calls of all variants."""
     turn = 0
 
@@ -106,7 +106,7 @@ def _interleave(variants: list[Variant], count: int, effort: Effort) -> dict[str
     return found
 
 
-def _summary(seconds: list[float]) -> dict[str, float]:
+def summary(seconds: list[float]) -> dict[str, float]:
     low, middle, high = statistics.quantiles(seconds, n=4, method="inclusive")
     return {"median": middle, "q25": low, "q75": high, "rounds": len(seconds)}
 

@@ -50,7 +50,7 @@ def measure() -> dict[str, dict[str, float]]:
     for name, step in steps.items():
         step()  # compiles, starts threads
         found[name] = {
-            "resident": _resident_growth(step) / x.nbytes,
+            "resident": resident_growth(step) / x.nbytes,
             "numpy": _traced_peak(step) / x.nbytes,
             "limit": LIMITS[name],
         }
@@ -65,7 +65,7 @@ def _traced_peak(step: Callable[[], Any]) -> int:
     return peak
 
 
-def _resident_growth(step: Callable[[], Any]) -> int:
+def resident_growth(step: Callable[[], Any]) -> int:
     """Peak of the resident memory during a step over that before it."""
     before = _status("VmRSS")
     if _reset_peak():

@@ -159,6 +159,7 @@ class _BatchTripletLoss:
         reduction: str = "mean",
         references: Any = None,
         reference_labels: Any = None,
+        return_triplets: bool = False,
     ) -> Any: ...
     def value_and_grad(
         self,
@@ -172,6 +173,7 @@ class _BatchTripletLoss:
         reduction: str = "mean",
         references: Any = None,
         reference_labels: Any = None,
+        return_triplets: bool = False,
         wrt: Any = None,
         out: Any = None,
         grad_output: Any = None,
@@ -188,6 +190,7 @@ class _BatchTripletLoss:
         reduction: str = "mean",
         references: Any = None,
         reference_labels: Any = None,
+        return_triplets: bool = False,
         wrt: Any = None,
         out: Any = None,
         grad_output: Any = None,

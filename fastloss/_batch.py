@@ -198,18 +198,23 @@ def kernel(name: str, dtype: str, **constants: Any) -> Callable[..., tuple[float
 # Checks that these losses share.
 
 
-def embeddings(
-    loss: str, backend: Any, name: str, array: Any, *, dtype: str | None = None, width: int | None = None
-) -> Any:
-    """A matrix of one embedding a row, contiguous and in the dtype of the arithmetic (``dtype``, or its own)."""
-    own = backend.dtype_name(array)
-    if own not in COMPUTE:
-        raise TypeError(f"{loss}: {name} has dtype {own}, expected float16, bfloat16, float32 or float64")
+def common_dtype(loss: str, backend: Any, arrays: dict[str, Any]) -> str:
+    """The dtype of the arithmetic of several floating arrays, of which any may be absent."""
+    for name, array in arrays.items():
+        if array is not None and not backend.is_floating(array):
+            own_dtype = backend.dtype_name(array)
+            raise TypeError(f"{loss}: {name} has dtype {own_dtype}, expected float16, bfloat16, float32 or float64")
+    own = {COMPUTE[backend.dtype_name(array)] for array in arrays.values() if array is not None}
+    return "float64" if "float64" in own else "float32"
+
+
+def embeddings(loss: str, backend: Any, name: str, array: Any, dtype: str, width: int | None = None) -> Any:
+    """A matrix of one embedding a row, contiguous and in the dtype of the arithmetic: that of ``common_dtype``."""
     shape = tuple(array.shape)
     if len(shape) != 2 or (width is not None and shape[1] != width):
         expected = f"(N, {width})" if width is not None else "(N, D)"
         raise ValueError(f"{loss}: {name} has shape {shape}, expected {expected}")
-    return backend.contiguous(backend.cast(array, dtype or COMPUTE[own]))
+    return backend.contiguous(backend.cast(array, dtype))
 
 
 def labels(loss: str, backend: Any, name: str, array: Any, rows: int) -> Any:

@@ -94,13 +94,13 @@ def sequences(
     if not 0 <= blank < classes:
         raise ValueError(f"{loss}: blank is {blank}, expected a class in [0, {classes})")
 
-    lengths = _lengths(loss, "input_lengths", input_lengths, samples, frames)
-    _check_lengths(loss, "input_lengths", lengths, frames, "the number of frames")
+    lengths = lengths_of(loss, "input_lengths", input_lengths, samples, frames)
+    check_lengths(loss, "input_lengths", lengths, frames, "the number of frames")
     if targets is None:
         none = np.zeros(samples, np.int64)
         labels, starts, counts = np.zeros(0, np.int64), none, none
     else:
-        labels, starts, counts = _labels(
+        labels, starts, counts = labels_of(
             loss, backend, targets, target_lengths, samples, batch_axis is not None, classes, blank
         )
     return Sequences(
@@ -115,7 +115,7 @@ def sequences(
     )
 
 
-def _lengths(loss: str, argument: str, lengths: Any, samples: int, default: int | None) -> Any:
+def lengths_of(loss: str, argument: str, lengths: Any, samples: int, default: int | None) -> Any:
     """As contiguous int64, one a sample."""
     if lengths is None:
         if default is None:
@@ -133,13 +133,13 @@ def _lengths(loss: str, argument: str, lengths: Any, samples: int, default: int 
     return np.ascontiguousarray(array, np.int64)
 
 
-def _check_lengths(loss: str, argument: str, lengths: Any, most: int, what: str) -> None:
+def check_lengths(loss: str, argument: str, lengths: Any, most: int, what: str) -> None:
     if lengths.size and not (lengths.min() >= 0 and lengths.max() <= most):
         i = int(np.flatnonzero((lengths < 0) | (lengths > most))[0])
         raise ValueError(f"{loss}: {argument}[{i}] is {lengths[i]}, expected a length in [0, {most}], {what}")
 
 
-def _labels(
+def labels_of(
     loss: str, backend: Any, targets: Any, lengths: Any, samples: int, batched: bool, classes: int, blank: int
 ) -> tuple[Any, Any, Any]:
     """The labels in one dimension, where those of each sample start, and how many they are."""
@@ -152,12 +152,12 @@ def _labels(
         raise ValueError(f"{loss}: targets has shape {shape}, expected {padded}")
     padded_too = len(shape) == 2
     width = shape[-1] if padded_too or not batched else None
-    counts = _lengths(loss, "target_lengths", lengths, samples, width)
+    counts = lengths_of(loss, "target_lengths", lengths, samples, width)
     if width is not None:
-        _check_lengths(loss, "target_lengths", counts, width, "the length of targets")
+        check_lengths(loss, "target_lengths", counts, width, "the length of targets")
         starts = np.arange(samples, dtype=np.int64) * width
     else:
-        _check_lengths(loss, "target_lengths", counts, shape[0], "the length of targets")
+        check_lengths(loss, "target_lengths", counts, shape[0], "the length of targets")
         ends = np.cumsum(counts)
         total = int(ends[-1]) if samples else 0
         if total != shape[0]:

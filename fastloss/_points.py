@@ -185,6 +185,8 @@ class Groups:
     """Strips in groups, each with an accumulator of its own for the gradient by y, which every strip adds to.
 
     The strips of a group run in order and the accumulators are added up in order, so the bits do not depend on threads.
+    Losses of similarities take turns on one accumulator instead (``_sweeps.Turns``): they add a product, whereas here
+    kernels add single pairs to any row while they run.
     """
 
     def __init__(self, points: Points, by_y: Any, strips: int, wanted: bool) -> None:

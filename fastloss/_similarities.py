@@ -21,6 +21,8 @@ def kernels_of(module: str, *names: str, **constants: Any) -> Kernels:
     return tuple((f"{module}.{name}", constants) for name in names)
 
 
+#: Kinds of operands that are matrices of embeddings.
+_MATRICES = ("rows", "more")
 UNITS = kernels_of("similarities_cpu", "unit_rows", "slopes_of_rows")
 
 
@@ -36,22 +38,27 @@ class SimilarityProblem(_batch.BatchProblem):
         _errors.check_reduction(self.name, reduction)
         self.reduction = reduction
 
+    @property
+    def promoting(self) -> tuple[int, ...]:
+        return tuple(i for i, (_, kind) in enumerate(self.operands) if i > 0 and kind in _MATRICES)
+
     def normalise(self, backend: Any, arrays: Operands) -> Operands:
+        named = zip(self.operands, arrays, strict=False)
+        matrices = {name: array for (name, kind), array in named if kind in _MATRICES}
+        dtype = _batch.common_dtype(self.name, backend, matrices)
         found: list[Any] = []
         for (name, kind), array in zip(self.operands, arrays, strict=False):
             first = found[0] if found else None
             if array is None:
                 found.append(None)
             elif first is None:
-                found.append(_batch.embeddings(self.name, backend, name, array))
+                found.append(_batch.embeddings(self.name, backend, name, array, dtype))
             elif kind == "labels":
                 found.append(_batch.labels(self.name, backend, name, array, int(first.shape[0])))
             elif kind == "number":
                 found.append(_number(self.name, backend, name, array, first))
             else:
-                rows = _batch.embeddings(
-                    self.name, backend, name, array, dtype=backend.dtype_name(first), width=int(first.shape[1])
-                )
+                rows = _batch.embeddings(self.name, backend, name, array, dtype, int(first.shape[1]))
                 if kind == "rows":
                     _errors.check_shape(self.name, name, tuple(rows.shape), tuple(first.shape))
                 found.append(rows)

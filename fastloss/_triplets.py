@@ -56,6 +56,10 @@ def number(name: str, labels: Any, reference_labels: Any, dtype: Any) -> Classes
     return Classes(x, y, starts, np.argsort(of_y, kind="stable"), positives, len(of_y) - alike)
 
 
+#: Anchors, positives and negatives.
+Indices = tuple[Any, Any, Any]
+
+
 class Mined(NamedTuple):
     """Triplets by their rows, and the squared distances of anchor and positive and of anchor and negative."""
 
@@ -217,11 +221,14 @@ def mined_loss(
     by_x: Any,
     by_y: Any,
     threads: int,
+    indices: list[Indices] | None = None,
 ) -> Result:
-    """The loss of one triplet an anchor, or a pair; adds to the gradients that are given."""
+    """The loss of one triplet an anchor, or a pair; adds to what is given: gradients, and pieces of indices."""
     losses, exist, active = np.zeros(len(points.x.x)), 0, 0
     for found in mine(points, classes, mining, threads):
         anchors = found.anchors
+        if indices is not None:
+            indices.append(found[:3])
         near, far = points.distances_from(found.positive_squares), points.distances_from(found.negative_squares)
         values, slopes = margin_loss(near, far, margin)
         losses += np.bincount(anchors, values, len(losses))
@@ -311,13 +318,16 @@ def chosen(
     if mining == "all":
         found = _all_chosen(points, classes, margin, threads)
         return found, len(found[0])
-    pieces, active = [(np.empty(0, np.int64),) * 3], 0
-    for piece in mine(points, classes, mining, threads):
-        near, far = (points.distances_from(squares) for squares in piece[3:])
-        active += int(np.count_nonzero(margin_loss(near, far, margin)[1] > 0))
-        pieces.append(piece[:3])
-    anchors, positives, negatives = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
-    return (anchors, positives, negatives), active
+    mined: list[Indices] = []
+    active = mined_loss(points, classes, mining, margin, None, None, None, threads, mined).active
+    return joined(mined), active
+
+
+def joined(mined: list[Indices]) -> tuple[Any, Any, Any]:
+    """The indices of pieces."""
+    empty = np.empty(0, np.int64)
+    anchors, positives, negatives = (np.concatenate([empty, *(piece[k] for piece in mined)]) for k in range(3))
+    return anchors, positives, negatives
 
 
 def _rows_of_distances(

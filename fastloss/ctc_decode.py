@@ -8,7 +8,7 @@ import numpy as np
 
 from fastloss import _errors, _threads
 from fastloss._arrays import backend_of, common_backend
-from fastloss._ctc import Sequences, _check_lengths, _labels, _lengths, sequences, wrapped
+from fastloss._ctc import Sequences, check_lengths, labels_of, lengths_of, sequences, wrapped
 from fastloss._plan import Plan
 
 __all__ = ["ctc_beam_decode", "ctc_feasible", "ctc_forced_align", "ctc_greedy_decode"]
@@ -53,9 +53,9 @@ def ctc_feasible(targets: Any, input_lengths: Any, target_lengths: Any = None) -
     elif batched:
         samples = next(size[0] for size in sizes if size)
     largest = np.iinfo(np.int64).max
-    labels, starts, counts = _labels(name, backend, targets, target_lengths, samples, batched, largest, -1)
-    frames = _lengths(name, "input_lengths", input_lengths, samples, None)
-    _check_lengths(name, "input_lengths", frames, largest, "frames")
+    labels, starts, counts = labels_of(name, backend, targets, target_lengths, samples, batched, largest, -1)
+    frames = lengths_of(name, "input_lengths", input_lengths, samples, None)
+    check_lengths(name, "input_lengths", frames, largest, "frames")
     fits = frames >= _frames_needed(labels, starts, counts)
     fits = wrapped(backend, fits)
     return fits if batched else fits[0]

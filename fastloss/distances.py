@@ -27,16 +27,6 @@ def _kind(p: float) -> int:
     return special.get(p, kernels.POWER)
 
 
-def _common(name: str, backend: Any, arrays: dict[str, Any]) -> str:
-    """The dtype of the arithmetic of several arrays."""
-    for argument, array in arrays.items():
-        if array is not None and not backend.is_floating(array):
-            own_dtype = backend.dtype_name(array)
-            raise TypeError(f"{name}: {argument} has dtype {own_dtype}, expected float16, bfloat16, float32 or float64")
-    own = {_arrays.COMPUTE[backend.dtype_name(array)] for array in arrays.values() if array is not None}
-    return "float64" if "float64" in own else "float32"
-
-
 class MatrixProblem(_batch.BatchProblem):
     """The options of ``cdist``."""
 
@@ -61,10 +51,10 @@ class MatrixProblem(_batch.BatchProblem):
 
     def normalise(self, backend: Any, arrays: Operands) -> Operands:
         x, y = arrays[:2]
-        dtype = _common(self.name, backend, {"x": x, "y": y})
-        x = _batch.embeddings(self.name, backend, "x", x, dtype=dtype)
+        dtype = _batch.common_dtype(self.name, backend, {"x": x, "y": y})
+        x = _batch.embeddings(self.name, backend, "x", x, dtype)
         if y is not None:
-            y = _batch.embeddings(self.name, backend, "y", y, dtype=dtype, width=int(x.shape[1]))
+            y = _batch.embeddings(self.name, backend, "y", y, dtype, int(x.shape[1]))
         return x, y, None, None, None
 
     def compile(self, dtype: str) -> None:
@@ -255,7 +245,7 @@ class RowsProblem(_batch.BatchProblem):
 
     def normalise(self, backend: Any, arrays: Operands) -> Operands:
         one, two = arrays[:2]
-        dtype = _common(self.name, backend, {"x1": one, "x2": two})
+        dtype = _batch.common_dtype(self.name, backend, {"x1": one, "x2": two})
         self._shape(arrays)
         one, two = (backend.contiguous(backend.cast(array, dtype)) for array in (one, two))
         return one, two, None, None, None

@@ -57,6 +57,7 @@ class BatchTripletLoss(torch.nn.Module):
         metric: str = "euclidean",
         normalize: bool = False,
         reduction: str = "mean",
+        return_triplets: bool = False,
     ) -> None: ...
     def forward(
         self,
@@ -64,14 +65,14 @@ class BatchTripletLoss(torch.nn.Module):
         labels: torch.Tensor,
         references: torch.Tensor | None = None,
         reference_labels: torch.Tensor | None = None,
-    ) -> torch.Tensor: ...
+    ) -> Any: ...
     def __call__(
         self,
         embeddings: torch.Tensor,
         labels: torch.Tensor,
         references: torch.Tensor | None = None,
         reference_labels: torch.Tensor | None = None,
-    ) -> torch.Tensor: ...
+    ) -> Any: ...
 
 class BCELoss(torch.nn.Module):
     def __init__(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,13 +33,8 @@ def _margin(name: str, margin: Any) -> float | None:
 def _normalise(name: str, backend: Any, arrays: Operands) -> Operands:
     """Embeddings and references of one dtype, a label for each."""
     embeddings, labels, references, reference_labels, _ = arrays
-    dtype = None
-    if references is not None:
-        for argument, array in (("embeddings", embeddings), ("references", references)):
-            _batch.embeddings(name, backend, argument, array)
-        own = {_arrays.COMPUTE[backend.dtype_name(array)] for array in (embeddings, references)}
-        dtype = "float64" if "float64" in own else "float32"
-    embeddings = _batch.embeddings(name, backend, "embeddings", embeddings, dtype=dtype)
+    dtype = _batch.common_dtype(name, backend, {"embeddings": embeddings, "references": references})
+    embeddings = _batch.embeddings(name, backend, "embeddings", embeddings, dtype)
     labels = _batch.labels(name, backend, "labels", labels, embeddings.shape[0])
     if references is None:
         if reference_labels is not None:
@@ -46,21 +43,64 @@ def _normalise(name: str, backend: Any, arrays: Operands) -> Operands:
     if reference_labels is None:
         raise ValueError(f"{name}: references is given without reference_labels")
     width = int(embeddings.shape[1])
-    references = _batch.embeddings(name, backend, "references", references, dtype=dtype, width=width)
+    references = _batch.embeddings(name, backend, "references", references, dtype, width)
     reference_labels = _batch.labels(name, backend, "reference_labels", reference_labels, references.shape[0])
     return embeddings, labels, references, reference_labels, None
+
+
+#: Where a call that was asked for its triplets finds them: anchors, positives and negatives, and how many have a loss.
+_ASKED: ContextVar[list[tuple[tuple[Any, Any, Any], int]] | None] = ContextVar("fastloss_triplets", default=None)
+
+
+class TripletLoss(_batch.BatchLoss):
+    """Gives the triplets beside the value, where they are asked for: the last of the options."""
+
+    def value(self, arrays: Operands, options: tuple[Any, ...]) -> Any:
+        return self._with_triplets(arrays, options, super().value)
+
+    def value_and_grad(
+        self, arrays: Operands, options: tuple[Any, ...], wrt: Any, out: Any, grad_output: Any
+    ) -> tuple[Any, Any]:
+        call = super().value_and_grad
+        grads: list[Any] = []
+
+        def value(arrays: Operands, options: tuple[Any, ...]) -> Any:
+            result, grad = call(arrays, options, wrt, out, grad_output)
+            grads.append(grad)
+            return result
+
+        return self._with_triplets(arrays, options, value), grads[0]
+
+    def _with_triplets(self, arrays: Operands, options: tuple[Any, ...], call: Callable[..., Any]) -> Any:
+        *others, asked = options
+        if not FLAG.check(self.name, "return_triplets", asked):
+            return call(arrays, options)
+        if _arrays.is_torch(arrays[0]):
+            import torch
+
+            if torch.compiler.is_compiling():
+                raise NotImplementedError(f"{self.name}: return_triplets cannot be part of a graph; call it outside")
+        found: list[Any] = []
+        token = _ASKED.set(found)
+        try:
+            value = call(arrays, (*others, False))
+        finally:
+            _ASKED.reset(token)
+        return value, _triplets_of(_arrays.backend_of(arrays[0]), *found[0])
 
 
 class TripletProblem(_batch.BatchProblem):
     """The options of the loss."""
 
     name = "batch_triplet_loss"
+    promoting = (2,)
 
-    def __init__(self, mining: Any, margin: Any, metric: Any, normalize: Any, reduction: Any) -> None:
+    def __init__(self, mining: Any, margin: Any, metric: Any, normalize: Any, reduction: Any, asked: Any) -> None:
         _errors.check_choice(self.name, "mining", mining, _triplets.MININGS)
         _errors.check_choice(self.name, "metric", metric, _points.METRICS)
         _errors.check_reduction(self.name, reduction, _REDUCTIONS)
         FLAG.check(self.name, "normalize", normalize)
+        FLAG.check(self.name, "return_triplets", asked)
         self.mining, self.metric, self.normalize = mining, metric, bool(normalize)
         self.margin = _margin(self.name, margin)
         self.reduction = reduction
@@ -79,14 +119,22 @@ class TripletProblem(_batch.BatchProblem):
                 gradient[...] = 0.0
         classes = _triplets.number(self.name, labels, reference_labels, x.dtype)
         points = _points.prepare(x, y, self.metric, self.normalize, job.threads)
+        asked = _ASKED.get()
         if not points.finite:
+            if asked is not None:
+                asked.append((_triplets.joined([]), 0))
             return _nothing_but_nan(classes, job)
         call = (points, classes)
         rest = (self.margin, job.upstream, by_x, by_y, job.threads)
         if self.mining == "all":
             result = _triplets.all_loss(*call, *rest)
+            if asked is not None:
+                asked.append(_triplets.chosen(*call, self.mining, self.margin, job.threads))
         else:
-            result = _triplets.mined_loss(*call, self.mining, *rest)
+            mined: list[_triplets.Indices] = []
+            result = _triplets.mined_loss(*call, self.mining, *rest, None if asked is None else mined)
+            if asked is not None:
+                asked.append((_triplets.joined(mined), result.active))
         points.by_rows(points.x, by_x, job.threads)
         points.by_rows(points.y, by_y, job.threads)
         if job.losses is not None:
@@ -119,6 +167,7 @@ def _nothing_but_nan(classes: _triplets.Classes, job: _batch.Job) -> tuple[float
             "metric": Values(_points.METRICS),
             "normalize": FLAG,
             "reduction": Values(_REDUCTIONS),
+            "return_triplets": FLAG,
         },
         kinks="a triplet whose loss is 0 has the slope 0; so has the distance of equal points",
         also=("batch hard", "batch all", "semi-hard triplets", "FaceNet", "online triplet mining"),
@@ -126,7 +175,7 @@ def _nothing_but_nan(classes: _triplets.Classes, job: _batch.Job) -> tuple[float
     ),
     differentiable=("embeddings", "references"),
     names=_NAMES,
-    engine=_batch.BatchLoss,
+    engine=TripletLoss,
 )
 def batch_triplet_loss(
     embeddings: Any,
@@ -139,6 +188,7 @@ def batch_triplet_loss(
     reduction: str = "mean",
     references: Any = None,
     reference_labels: Any = None,
+    return_triplets: bool = False,
 ) -> Arguments:
     r"""The triplet loss with triplets mined inside the batch: an anchor nearer to its own label than to any other.
 
@@ -167,10 +217,13 @@ def batch_triplet_loss(
         references: other vectors to take positives and negatives from, (M, D), such as those of former batches; the
             batch itself if absent. Embeddings are then anchors only, and none is its own positive.
         reference_labels: theirs, (M).
+        return_triplets: whether the triplets are wanted too, those of :func:`mine_triplets`.
 
     Returns:
         The loss: a scalar, or an array of (N) for ``"none"``. Gradients exist for ``embeddings`` (the default) and
-        ``references``.
+        ``references``. With ``return_triplets`` the pair of the loss and the ``(anchors, positives, negatives,
+        active)`` it was made of; ``value_and_grad`` then returns ``((loss, triplets), gradient)``. Indices and the
+        number of active triplets have no gradient; of embeddings that are not finite there are no triplets.
 
     Raises:
         ValueError: shapes that do not match, an unknown option. TypeError: a dtype that is not floating, labels that
@@ -184,8 +237,9 @@ def batch_triplet_loss(
     >>> x = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0], [0.0, 4.0]])
     >>> float(fl.batch_triplet_loss(x, np.array([0, 0, 1, 1]), margin=0.5))
     0.125
-    >>> fl.mine_triplets(x, np.array([0, 0, 1, 1]), margin=0.5).active
-    1
+    >>> loss, triplets = fl.batch_triplet_loss(x, np.array([0, 0, 1, 1]), margin=0.5, return_triplets=True)
+    >>> triplets.positives, triplets.negatives, triplets.active
+    (array([1, 0, 3, 2]), array([2, 2, 0, 0]), 1)
 
     Source: Hermans, Beyer and Leibe, "In Defense of the Triplet Loss" (2017): hard, all; Schroff, Kalenichenko and
     Philbin, "FaceNet" (2015): semihard; Xuan, Stylianou and Pless, "Improved Embeddings with Easy Positive Triplet
@@ -193,7 +247,7 @@ def batch_triplet_loss(
     """
     return (
         (embeddings, labels, references, reference_labels, None),
-        (mining, margin, metric, normalize, reduction),
+        (mining, margin, metric, normalize, reduction, return_triplets),
     )
 
 
@@ -213,6 +267,21 @@ class Pairs(NamedTuple):
     positives: Any
     negative_anchors: Any
     negatives: Any
+
+
+def _triplets_of(backend: Any, indices: tuple[Any, Any, Any], active: int) -> Triplets:
+    anchors, positives, negatives = (_indices(backend, array) for array in indices)
+    return Triplets(anchors, positives, negatives, active)
+
+
+def _indices(backend: Any, array: Any) -> Any:
+    """As an array of the caller's kind."""
+    array = np.ascontiguousarray(array, np.int64)
+    if backend is _arrays.NUMPY:
+        return array
+    import torch
+
+    return torch.from_numpy(array)
 
 
 class _Mining:
@@ -239,15 +308,6 @@ class _Mining:
         self.points = _points.prepare(x, y, metric, bool(normalize), self.threads)
         if not self.points.finite:
             raise ValueError(f"{name}: embeddings or references hold a number that is not finite")
-
-    def indices(self, array: Any) -> Any:
-        """As an array of the caller's kind."""
-        array = np.ascontiguousarray(array, np.int64)
-        if self.backend is _arrays.NUMPY:
-            return array
-        import torch
-
-        return torch.from_numpy(array)
 
 
 def mine_triplets(
@@ -293,8 +353,7 @@ def mine_triplets(
 
     given = _Mining(name, (embeddings, labels, references, reference_labels, None), metric, normalize, kernels)
     found, active = _triplets.chosen(given.points, given.classes, mining, width, given.threads)
-    anchors, positives, negatives = map(given.indices, found)
-    return Triplets(anchors, positives, negatives, active)
+    return _triplets_of(given.backend, found, active)
 
 
 def mine_pairs(
@@ -346,4 +405,4 @@ def mine_pairs(
 
     given = _Mining(name, (embeddings, labels, references, reference_labels, None), metric, normalize, kernels)
     found = _triplets.pairs_beyond(given.points, given.classes, farther, nearer, given.threads)
-    return Pairs(*map(given.indices, found))
+    return Pairs(*(_indices(given.backend, array) for array in found))

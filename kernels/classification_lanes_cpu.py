@@ -68,7 +68,7 @@ LANE_BYTES = 8 * MAX_LANES
 
 
 @Template
-def _fetch(address, class_stride, lane_stride, classes, n, tile, tile_stride):
+def fetch_lanes(address, class_stride, lane_stride, classes, n, tile, tile_stride):
     # n positions (lanes) of all classes into a tile: class c, lane r at tile[c * tile_stride + r].
     if class_stride == 1:
         for r in range(0, n, 16):
@@ -94,8 +94,8 @@ def _fetch(address, class_stride, lane_stride, classes, n, tile, tile_stride):
 
 
 @Template
-def _flush(tile, tile_stride, address, class_stride, lane_stride, classes, n):
-    # The way back of _fetch.
+def flush_lanes(tile, tile_stride, address, class_stride, lane_stride, classes, n):
+    # The way back of fetch_lanes.
     if class_stride == 1:
         for r in range(0, n, 16):
             for c in range(0, classes, 16):
@@ -229,7 +229,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
 
         # 2. The logits, so that a lane is a position.
         offset = outer_index * load_int(arguments, OUTER_STRIDE) + inner_index * load_int(arguments, INNER_STRIDE)
-        _fetch(
+        fetch_lanes(
             load_int(arguments, INPUT) + offset * ITEMSIZE,
             load_int(arguments, CLASS_STRIDE),
             load_int(arguments, INNER_STRIDE),
@@ -246,7 +246,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
             offset = outer_index * load_int(arguments, TARGET_OUTER_STRIDE) + inner_index * load_int(
                 arguments, TARGET_INNER_STRIDE
             )
-            _fetch(
+            fetch_lanes(
                 target + offset * ITEMSIZE,
                 load_int(arguments, TARGET_CLASS_STRIDE),
                 load_int(arguments, TARGET_INNER_STRIDE),
@@ -429,7 +429,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
             offset = outer_index * load_int(arguments, GRAD_OUTER_STRIDE) + inner_index * load_int(
                 arguments, GRAD_INNER_STRIDE
             )
-            _flush(
+            flush_lanes(
                 tile,
                 lanes,
                 load_int(arguments, GRAD_INPUT) + offset * ITEMSIZE,

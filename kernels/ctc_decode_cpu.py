@@ -45,7 +45,7 @@ from fastloss.kernels.memory_cpu import (
     store_double,
     store_int,
 )
-from fastloss.kernels.scores_cpu import _fetch_scores
+from fastloss.kernels.scores_cpu import fetch_scores
 
 #: Strides count elements. FRAMES is the length of the longest sample: the stride of labels and scores of samples.
 CLASSES, BLANK, CLASS_STRIDE, FRAME_STRIDE, SAMPLE_STRIDE, FRAMES, FROM_LOGITS, BEAM, TOP_K = range(
@@ -189,7 +189,7 @@ def _align_sample(arguments, sample, memory, length, frames, classes):
             frame = x + ITEMSIZE * t * frame_stride
             norm = 0.0
             if load_int(arguments, FROM_LOGITS) != 0:
-                _fetch_scores(frame, class_stride, classes, row)
+                fetch_scores(frame, class_stride, classes, row)
                 norm = _log_sum_exp(row, classes)
             store_wide(norms, t, norm)
             first, last = _first_label(t, frames, length), min(length, t + 1)
@@ -275,7 +275,7 @@ def best_path(phase, low, high, arguments, partial):
         labels = load_int(arguments, LABELS) + 8 * sample * longest
         count, before, score = 0, blank, 0.0
         for t in range(load_index(load_int(arguments, INPUT_LENGTHS), sample)):
-            _fetch_scores(x + ITEMSIZE * t * frame_stride, class_stride, classes, row)
+            fetch_scores(x + ITEMSIZE * t * frame_stride, class_stride, classes, row)
             top, group = real(-_INF), 0
             sound = True
             for start in range(0, classes, GROUP):
@@ -310,7 +310,6 @@ def best_path(phase, low, high, arguments, partial):
 
 
 # Heaps of pairs (score, key), the worst on top: lower scores are worse, and of equal scores higher keys.
-_PAIR_BYTES = 16
 
 
 @Template
@@ -537,7 +536,7 @@ def _search_sample(arguments, sample, memory, width, classes):
     store_double(label_total, 0, -_INF)
     wrong = -1
     for t in range(load_index(load_int(arguments, INPUT_LENGTHS), sample)):
-        _fetch_scores(x + ITEMSIZE * t * frame_stride, class_stride, classes, row)
+        fetch_scores(x + ITEMSIZE * t * frame_stride, class_stride, classes, row)
         norm = _log_sum_exp(row, classes) if from_logits != 0 else 0.0
         if not np.float64(_highest(row, _ZERO, classes)) - norm < _INF:
             wrong = t

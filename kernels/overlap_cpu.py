@@ -28,7 +28,7 @@ In layers, so that a new variant compiles nothing but its own loops:
 """
 
 from fastloss.kernels.build_cpu import Template
-from fastloss.kernels.classification_lanes_cpu import _fetch, _flush
+from fastloss.kernels.classification_lanes_cpu import fetch_lanes, flush_lanes
 from fastloss.kernels.launch_cpu import (
     LOSSES,
     NO_MEMORY,
@@ -93,7 +93,7 @@ _pow = MATH["float64"]["pow"]
 @Template
 def fetch_tile(buffer, n, classes, operand, lanes):
     """``n`` lanes of all classes from memory of any strides into a buffer."""
-    _fetch(
+    fetch_lanes(
         load_int(operand, 0),
         load_int(operand, 1) // ITEMSIZE,
         load_int(operand, 2) // ITEMSIZE,
@@ -107,7 +107,7 @@ def fetch_tile(buffer, n, classes, operand, lanes):
 @Template
 def flush_tile(buffer, n, classes, operand, lanes):
     """The way back."""
-    _flush(
+    flush_lanes(
         buffer,
         lanes,
         load_int(operand, 0),

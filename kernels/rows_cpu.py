@@ -32,7 +32,7 @@ tiles and knows bytes only; ``row_moves`` and ``row_positions`` know the dtype; 
 import numpy as np
 
 from fastloss.kernels.build_cpu import Template
-from fastloss.kernels.classification_lanes_cpu import _fetch, _flush
+from fastloss.kernels.classification_lanes_cpu import fetch_lanes, flush_lanes
 from fastloss.kernels.launch_cpu import (
     COUNTING,
     FLAGS,
@@ -698,9 +698,9 @@ def row_turns(mode, n, count, move, partial):
     """A tile that is worked on in lanes, turned if need be, from memory or to it."""
     memory, copy, lanes = load_int(move, 0), load_int(move, 3), load_int(move, 4)
     if mode == FETCH:
-        _fetch(memory, load_int(move, 1), load_int(move, 2), count, n, copy, lanes)
+        fetch_lanes(memory, load_int(move, 1), load_int(move, 2), count, n, copy, lanes)
     else:
-        _flush(copy, lanes, memory, load_int(move, 1), load_int(move, 2), count, n)
+        flush_lanes(copy, lanes, memory, load_int(move, 1), load_int(move, 2), count, n)
 
 
 @Template

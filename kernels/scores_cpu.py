@@ -110,7 +110,7 @@ def zero_one_rows(phase, low, high, arguments, partial):
 
 
 @Template
-def _fetch_scores(x, stride, classes, copy):
+def fetch_scores(x, stride, classes, copy):
     if stride == 1:
         for c in range(classes):
             store_tile(copy, c, load(x, c))
@@ -157,7 +157,7 @@ def multilabel_margin(phase, low, high, arguments, partial):
             if phase == COUNTING or bad >= 0:
                 continue
             x = _position(arguments, INPUT, position, OUTER_STRIDE, INNER_STRIDE)
-            _fetch_scores(x, stride, classes, scores)
+            fetch_scores(x, stride, classes, scores)
             for i in range(count):
                 store_tile(scores, load_index(labels, i), real(-np.inf))
             for c in range(classes):

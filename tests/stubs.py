@@ -62,12 +62,14 @@ def nn_stub():
                 f"{name}: torch.Tensor{' | None = None' if parameters[name].default is None else ''}"
                 for name in module._arguments
             ]
+            # What may be asked for beside the loss makes a tuple of it.
+            result = "Any" if any(option.startswith("return_") for option in parameters) else "torch.Tensor"
             call = f"(self, {', '.join(arrays)})"
             lines.append(
                 f"\nclass {name}(torch.nn.Module):\n"
                 f"    def __init__{signature_text(module, 'None', ['self'])}\n"
-                f"    def forward{call} -> torch.Tensor: ...\n"
-                f"    def __call__{call} -> torch.Tensor: ...\n"
+                f"    def forward{call} -> {result}: ...\n"
+                f"    def __call__{call} -> {result}: ...\n"
             )
     return "".join(lines)
 

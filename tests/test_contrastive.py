@@ -395,6 +395,28 @@ def test_autograd(loss, dtype):
         torch.testing.assert_close(tensors[name].grad, (0.25 * slope).to(dtype), rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("loss", [name for name, (arrays, wrt) in ONE_EACH.items() if len(wrt) > 1])
+@pytest.mark.parametrize("wide", (0, 1))
+def test_matrices_of_two_dtypes_are_promoted(loss, wide):
+    arrays, wrt = ONE_EACH[loss]
+    single = {k: v.astype(np.float32) if v.ndim == 2 else v for k, v in map_arrays(arrays)}
+    mixed = single | {wrt[wide]: single[wrt[wide]].astype(np.float64)}
+    double = {k: v.astype(np.float64) if v.ndim == 2 else v for k, v in single.items()}
+    value, grads = getattr(fl, loss).value_and_grad(**mixed, wrt=wrt[:2])
+    expected, expected_grads = getattr(fl, loss).value_and_grad(**double, wrt=wrt[:2])
+    assert same_bits(value, expected)
+    for name, grad, wanted in zip(wrt, grads, expected_grads, strict=False):
+        assert same_bits(grad, wanted.astype(mixed[name].dtype))
+    tensors = {k: torch.tensor(v) for k, v in mixed.items()}
+    torch.compiler.reset()  # which stops after eight graphs of one function
+    compiled = torch.compile(lambda **given: getattr(fl, loss)(**given), backend="aot_eager", fullgraph=True)
+    assert torch.equal(compiled(**tensors), torch.tensor(expected))
+
+
+def map_arrays(arrays):
+    return [(name, np.asarray(array)) for name, array in arrays.items()]
+
+
 @EACH
 def test_autograd_unreduced(loss):
     if loss == "batch_contrastive_loss":

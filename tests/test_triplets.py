@@ -363,6 +363,58 @@ def test_against_eager_pytorch(margin):
         assert near(own.grad, leaf.grad, 1e-11)
 
 
+@MINING
+@pytest.mark.parametrize("half", (False, True))
+def test_triplets_on_request_are_those_of_the_loss(mining, half):
+    x, labels, y, reference_labels = batch(7, rows=40, references=30)
+    options = {"mining": mining, "margin": 0.4, "references": y, "reference_labels": reference_labels}
+    expected = fl.mine_triplets(x, labels, **options)
+    assert 0 < expected.active <= len(expected.anchors)
+    loss, triplets = fl.batch_triplet_loss(x, labels, return_triplets=True, **options)
+    assert same_bits(loss, fl.batch_triplet_loss(x, labels, **options))
+    assert triplets.active == expected.active
+    assert all(same_bits(found, wanted) for found, wanted in zip(triplets[:3], expected[:3], strict=True))
+    (again, triplets), grad = fl.batch_triplet_loss.value_and_grad(x, labels, return_triplets=True, **options)
+    assert same_bits(again, loss)
+    assert same_bits(triplets.negatives, expected.negatives)
+    assert same_bits(grad, fl.batch_triplet_loss.grad(x, labels, **options))
+    assert same_bits(grad, fl.batch_triplet_loss.grad(x, labels, return_triplets=True, **options))
+    # Through autograd, whose backward pass mines nothing again; of 16 bits, another path.
+    dtype = torch.float16 if half else torch.float64
+    rows = torch.tensor(x[:20], dtype=dtype, requires_grad=True)
+    module = fl.nn.BatchTripletLoss(mining=mining, margin=0.4, return_triplets=True)
+    loss, triplets = module(rows, torch.from_numpy(labels[:20]))
+    loss.backward()
+    plain = fl.batch_triplet_loss.grad(rows.detach(), torch.from_numpy(labels[:20]), mining=mining, margin=0.4)
+    assert torch.equal(rows.grad, plain)
+    wanted = fl.mine_triplets(rows.detach(), torch.from_numpy(labels[:20]), mining=mining, margin=0.4)
+    assert triplets.active == wanted.active
+    assert all(torch.equal(found, listed) for found, listed in zip(triplets[:3], wanted[:3], strict=True))
+
+
+def test_no_triplets_on_request():
+    x, labels, *_ = batch()
+    for rows, names in ((x[:0], labels[:0]), (x, np.zeros_like(labels)), (np.full_like(x, np.nan), labels)):
+        loss, triplets = fl.batch_triplet_loss(rows, names, return_triplets=True)
+        assert np.isnan(loss) == np.isnan(rows).any()
+        assert triplets.active == 0
+        assert [array.shape for array in triplets[:3]] == [(0,)] * 3
+        assert triplets.anchors.dtype == np.int64
+    with pytest.raises(ValueError, match="batch_triplet_loss: return_triplets is 'yes'"):
+        fl.batch_triplet_loss(x, labels, return_triplets="yes")
+
+
+def test_triplets_on_request_break_a_compiled_graph():
+    rows, labels = torch.tensor(batch()[0]), torch.from_numpy(batch()[1])
+
+    def both(rows):
+        return fl.batch_triplet_loss(rows, labels, return_triplets=True)
+
+    loss, triplets = torch.compile(both, backend="eager")(rows)
+    assert torch.equal(loss, fl.batch_triplet_loss(rows, labels))
+    assert torch.equal(triplets.negatives, fl.mine_triplets(rows, labels).negatives)
+
+
 @pytest.mark.parametrize("normalize", (False, True))
 def test_against_pytorch_metric_learning(normalize):
     """The same triplets and pairs, the same losses and gradients."""
