@@ -134,7 +134,7 @@ def lengths_of(loss: str, argument: str, lengths: Any, samples: int, default: in
 
 
 def check_lengths(loss: str, argument: str, lengths: Any, most: int, what: str) -> None:
-    if lengths.size and not (lengths.min() >= 0 and lengths.max() <= most):
+    if lengths.size and lengths.view(np.uint64).max() > most:  # negative ones are the largest
         i = int(np.flatnonzero((lengths < 0) | (lengths > most))[0])
         raise ValueError(f"{loss}: {argument}[{i}] is {lengths[i]}, expected a length in [0, {most}], {what}")
 
@@ -167,7 +167,8 @@ def labels_of(
     used = labels
     if width is not None and labels.size != counts.sum():  # padding may hold anything
         used = labels[(np.arange(width) < counts[:, None]).reshape(-1)]
-    if used.size and (used.min() < 0 or used.max() >= classes or (used == blank).any()):
+    blanks = blank >= 0 and not (used - blank if blank else used).all()
+    if used.size and (blanks or used.view(np.uint64).max() >= classes):
         _refuse_label(loss, labels, starts, counts, classes, blank, padded_too)
     return labels, starts, counts
 
@@ -206,21 +207,25 @@ def operands(settings: Settings, backend: Any, found: Sequences) -> Operands:
     from fastloss.kernels import ctc_cpu as kernels
 
     lengths, labels = found.input_lengths, found.target_lengths
-    width = (labels + kernels.LANES) // kernels.LANES * kernels.LANES
-    half = lengths // 2
-    states = 2 - (-half // kernels.K) - ((half - lengths) // kernels.K)  # two final ones, and checkpoints
-    part = 8 * kernels.HEAD_SLOTS + 32 * width * states
+    # A part holds at most so many states: two final ones and the checkpoints of two halves, which may both begin a
+    # segment that they do not fill. (Every operation on arrays of a few numbers takes half a microsecond.)
+    states = lengths // kernels.K + 4
+    part = (labels // kernels.LANES + 1) * states
+    part *= 32 * kernels.LANES
     if settings.from_logits:
-        part += 2 * ITEMSIZE[COMPUTE[backend.dtype_name(found.scores)]] * lengths
-    part = -(-part // 64) * 64
-    ends = HEADER + np.cumsum(part)
-    order = np.argsort(-lengths * (labels + 50), kind="stable")  # the long ones first: nobody waits for them
+        part += lengths * (2 * ITEMSIZE[COMPUTE[backend.dtype_name(found.scores)]])
+    part += 8 * kernels.HEAD_SLOTS + 63
+    part &= -64
+    ends = part.cumsum()
+    ends += HEADER
     table = np.empty((found.shape[1], kernels.TABLE_SLOTS), np.int64)
-    table[:, kernels.NUMBER] = order
-    table[:, kernels.LENGTH] = lengths[order]
-    table[:, kernels.LABELS] = labels[order]
-    table[:, kernels.FIRST_LABEL] = found.starts[order]
-    table[:, kernels.PART] = (ends - part)[order]
+    table[:, kernels.NUMBER] = np.arange(found.shape[1])
+    table[:, kernels.LENGTH] = lengths
+    table[:, kernels.LABELS] = labels
+    table[:, kernels.FIRST_LABEL] = found.starts
+    table[:, kernels.PART] = ends - part
+    # The long ones first: nobody waits for them.
+    table = table.take((-lengths * (labels + 50)).argsort(kind="stable"), 0)
     workspace = np.empty((int(ends[-1]) if ends.size else HEADER) // 8, np.int64)
     workspace[0] = 0
     return (
@@ -319,9 +324,9 @@ def build(
         kernels.UPSTREAM_STRIDE: int(settings.reduction == "none" and axes[1] is not None),
         kernels.TILE_BYTES: ITEMSIZE[compute] * (classes + 2) * (2 * kernels.K if in_lanes else 1) // 8 * 8,
         kernels.FRAMES_IN: function(by_frame.frames_in, dtype, LOGITS=logits, IN_LANES=in_lanes),
-        kernels.STEP: function(kernels.step, None, KEEP=False),
-        kernels.STEP_KEEPING: function(kernels.step, None, KEEP=True),
-        kernels.PRODUCT: function(kernels.product, None),
+        kernels.FACTORS: function(by_frame.factors, compute),
+        kernels.STEP_KEEPING: function(kernels.step, None, KEEP=True, MEET=False),
+        kernels.PROBABILITY: function(kernels.probability, None),
         kernels.STATES: function(kernels.states, None),
         kernels.SKIPS_OF: function(kernels.skips, None),
         kernels.WORDS: function(kernels.words, None),
@@ -360,11 +365,10 @@ def build(
     program = build_cpu.kernel(kernels.program, compute)
 
     def stage(number: int, items: int, block: int, nanoseconds: float, flags: int) -> Plan:
-        factors = function(by_frame.factors, compute, BOTH=number == kernels.GRADIENTS)
-        own = {**parameters, kernels.STAGE: number, kernels.FACTORS: factors}
+        step = function(kernels.step, None, KEEP=False, MEET=number == kernels.GRADIENTS)
         return Plan(
             **shared,
-            parameters=own,
+            parameters={**parameters, kernels.STAGE: number, kernels.STEP: step},
             kernel=program,
             items=items,
             block=block,

@@ -82,10 +82,10 @@ TABLE, WORKSPACE = THIRD, WEIGHT
     UPSTREAM_STRIDE,
     TILE_BYTES,
     FRAMES_IN,
-    FACTORS,  # of one order in the first launch, of both in the last
-    STEP,
+    FACTORS,
+    STEP,  # that of the last launch meets what the other direction has kept
     STEP_KEEPING,
-    PRODUCT,
+    PROBABILITY,
     ROWS_OUT,
     FILL,
     FETCH,
@@ -114,9 +114,10 @@ LANES = 8
 NUMBER, LENGTH, LABELS, FIRST_LABEL, PART = range(5)
 TABLE_SLOTS = 5
 
-# The workspace: a part for each sample. First the sum of the frames' log-sums of both halves, then the final states and
-# checkpoints of both, then the maximum and 1 / sum of each frame.
-LOG_SUMS, LOSS, HEAD_SLOTS = 0, 2, 4
+# The workspace: a part for each sample. First the sum of the frames' log-sums of both halves, the loss, and an exponent
+# which the target's probability does not exceed; then the final states and checkpoints of both halves, then the maximum
+# and 1 / sum of each frame.
+LOG_SUMS, LOSS, EXPONENT, HEAD_SLOTS = 0, 2, 3, 4
 
 # What steps are told of the task at hand.
 (
@@ -131,7 +132,6 @@ LOG_SUMS, LOSS, HEAD_SLOTS = 0, 2, 4
     HIGH,
     STATS,
     EMISSIONS,
-    REVERSED_EMISSIONS,  # 0 where they are not wanted
     GATHERED,
     GATHERED_LANES,
     TOPS,
@@ -140,10 +140,13 @@ LOG_SUMS, LOSS, HEAD_SLOTS = 0, 2, 4
     ROW_SCALE,
     TILE,
     LOG_SUM,
-) = range(20)
-TASK_BYTES = 8 * 20
-#: Of the totals of a frame: two sums, an exponent.
-TOTAL_BYTES = 24
+    PRODUCTS,  # of a step: where its row of products and their sums go, and the exponent they are relative to
+    SUMS,
+    RELATIVE_TO,
+) = range(22)
+TASK_BYTES = 8 * 22
+#: Of the sums of a frame's products: over the blanks, over the labels.
+TOTAL_BYTES = 16
 
 #: Exponents of impossible states are at or below half of it. Those of possible ones stay above: a factor has an
 #: exponent of +-FAR at most, below which a probability counts as 0.
@@ -266,20 +269,36 @@ def words(first, count, value, unused_1, unused_2):
 
 
 @Template
-def step(old, new, emission, kept, task):
-    """One frame further, for the states from LOW to HIGH; KEEP: ``kept`` gets them before this frame's factors."""
+def step(old, new, emission, other, task):
+    """One frame further, for the states from LOW to HIGH.
+
+    KEEP: ``other`` gets them before this frame's factors. MEET: ``other`` holds those that the other direction has kept
+    so, and their products with the new ones, relative to an exponent, go to PRODUCTS, a row of b and a row of y, the
+    sums of both rows to SUMS. Whatever is of the other direction, ``emission`` too, counts from the end.
+    """
     wide = 8 * (load_int(task, WIDTH) + LANES)
-    low, high = load_int(task, LOW), load_int(task, HIGH)
+    low, high, labels = load_int(task, LOW), load_int(task, HIGH), load_int(task, S)
     skips = load_int(task, SKIPS)
     bm = old + 8 * LANES
     ym, be, ye = bm + wide, bm + 2 * wide, bm + 3 * wide
     new_bm = new + 8 * LANES
     new_ym, new_be, new_ye = new_bm + wide, new_bm + 2 * wide, new_bm + 3 * wide
-    kept_bm = kept + 8 * LANES
-    kept_ym, kept_be, kept_ye = kept_bm + wide, kept_bm + 2 * wide, kept_bm + 3 * wide
+    other_bm = other + 8 * LANES
+    other_ym, other_be, other_ye = other_bm + wide, other_bm + 2 * wide, other_bm + 3 * wide
     blank_m, blank_e = _load_tile(emission, 0), _load_tile_int(emission, 1)
     label_m = emission + 8 * LANES
     label_e = label_m + wide
+    sum_b = sum_y = 0.0
+    if MEET:
+        relative_to = load_int(task, RELATIVE_TO)
+        out_b = load_int(task, PRODUCTS)
+        out_y = out_b + 8 * load_int(task, WIDTH)
+        for j in range(low):
+            _store(out_b, j, 0.0)
+            _store(out_y, j, 0.0)
+        for j in range(high, load_int(task, WIDTH)):
+            _store(out_b, j, 0.0)
+            _store(out_y, j, 0.0)
     for j in range(low, high):
         m_b, e_b = _load(bm, j), _load_int(be, j)
         m_y, e_y = _load(ym, j), _load_int(ye, j)
@@ -289,63 +308,62 @@ def step(old, new, emission, kept, task):
         total = m_b * _power(e_b - top) + m_p * _power(e_p - top)
         if KEEP:
             bits = _bits(total)
-            _store(kept_bm, j, _mantissa(bits))
-            _store_int(kept_be, j, _larger(top + _exponent(bits), ZERO))
+            _store(other_bm, j, _mantissa(bits))
+            _store_int(other_be, j, _larger(top + _exponent(bits), ZERO))
         bits = _bits(total * blank_m)
-        _store(new_bm, j, _mantissa(bits))
-        _store_int(new_be, j, _larger(top + blank_e + _exponent(bits), ZERO))
+        m, e = _mantissa(bits), _larger(top + blank_e + _exponent(bits), ZERO)
+        _store(new_bm, j, m)
+        _store_int(new_be, j, e)
+        if MEET:
+            b = m * _load(other_bm, labels - j) * _power(e + _load_int(other_be, labels - j) - relative_to)
+            _store(out_b, j, b)
+            sum_b = _accumulate(sum_b, b)
         # The label.
         e_p += _load_tile_int(skips, j)
         top = _larger(_larger(e_b, e_p), e_y)
         total = (m_b * _power(e_b - top) + m_p * _power(e_p - top)) + m_y * _power(e_y - top)
         if KEEP:
             bits = _bits(total)
-            _store(kept_ym, j, _mantissa(bits))
-            _store_int(kept_ye, j, _larger(top + _exponent(bits), ZERO))
-        bits = _bits(total * _load_tile(label_m, j))
-        _store(new_ym, j, _mantissa(bits))
-        _store_int(new_ye, j, _larger(top + _load_tile_int(label_e, j) + _exponent(bits), ZERO))
+            _store(other_ym, j, _mantissa(bits))
+            _store_int(other_ye, j, _larger(top + _exponent(bits), ZERO))
+        at = labels - 1 - j if MEET else j
+        bits = _bits(total * _load_tile(label_m, at))
+        m, e = _mantissa(bits), _larger(top + _load_tile_int(label_e, at) + _exponent(bits), ZERO)
+        _store(new_ym, j, m)
+        _store_int(new_ye, j, e)
+        if MEET:
+            y = m * _load(other_ym, at) * _power(e + _load_int(other_ye, at) - relative_to)
+            _store(out_y, j, y)
+            sum_y = _accumulate(sum_y, y)
+    if MEET:
+        place = load_int(task, SUMS)
+        _store(place, 0, sum_b)
+        _store(place, 1, sum_y)
 
 
 @Template
-def product(ahead, back, out, total, task):
-    """The products of states from LOW to HIGH and their sum, relative to the largest one.
-
-    ``ahead`` is the direction of travel, ``back`` the other one, whose states count from the end. ``out`` gets the row
-    of b and that of y, ``total`` the sums of both and the exponent of what they are relative to.
-    """
+def probability(forward, backward, place, task, unused):
+    """The sum over the states where the directions meet, as a float64 and the exponent it is relative to."""
     wide = 8 * (load_int(task, WIDTH) + LANES)
-    low, high = load_int(task, LOW), load_int(task, HIGH)
-    labels = load_int(task, S)
-    bm = ahead + 8 * LANES
+    labels, width = load_int(task, S), load_int(task, WIDTH)
+    bm = forward + 8 * LANES
     ym, be, ye = bm + wide, bm + 2 * wide, bm + 3 * wide
-    back_bm = back + 8 * LANES
-    back_ym, back_be, back_ye = back_bm + wide, back_bm + 2 * wide, back_bm + 3 * wide
+    other_bm = backward + 8 * LANES
+    other_ym, other_be, other_ye = other_bm + wide, other_bm + 2 * wide, other_bm + 3 * wide
     top = 2 * ZERO
-    for j in range(low, high):
-        e_b = _load_int(be, j) + _load_int(back_be, labels - j)
-        e_y = _load_int(ye, j) + _load_int(back_ye, labels - 1 - j)
+    for j in range(width):
+        e_b = _load_int(be, j) + _load_int(other_be, labels - j)
+        e_y = _load_int(ye, j) + _load_int(other_ye, labels - 1 - j)
         top = _larger(top, _larger(e_b, e_y))
-    sum_b = sum_y = 0.0
-    out_y = out + 8 * load_int(task, WIDTH)
-    for j in range(low):
-        _store(out, j, 0.0)
-        _store(out_y, j, 0.0)
-    for j in range(high, load_int(task, WIDTH)):
-        _store(out, j, 0.0)
-        _store(out_y, j, 0.0)
-    for j in range(low, high):
-        e_b = _load_int(be, j) + _load_int(back_be, labels - j)
-        e_y = _load_int(ye, j) + _load_int(back_ye, labels - 1 - j)
-        b = _load(bm, j) * _load(back_bm, labels - j) * _power(e_b - top)
-        y = _load(ym, j) * _load(back_ym, labels - 1 - j) * _power(e_y - top)
-        _store(out, j, b)
-        _store(out_y, j, y)
-        sum_b = _accumulate(sum_b, b)
-        sum_y = _accumulate(sum_y, y)
-    _store(total, 0, sum_b)
-    _store(total, 1, sum_y)
-    _store_int(total, 2, top)
+    total = 0.0
+    for j in range(width):
+        e_b = _load_int(be, j) + _load_int(other_be, labels - j)
+        e_y = _load_int(ye, j) + _load_int(other_ye, labels - 1 - j)
+        b = _load(bm, j) * _load(other_bm, labels - j) * _power(e_b - top)
+        y = _load(ym, j) * _load(other_ym, labels - 1 - j) * _power(e_y - top)
+        total = _accumulate(total, b + y)
+    _store(place, 0, total)
+    _store_int(place, 1, top)
 
 
 @Template
@@ -423,7 +441,6 @@ def _half(item, task, arguments):
     tops = gathered + K * 16 * width
     skips = tops + K * 8
     store_int(task, EMISSIONS, emissions)
-    store_int(task, REVERSED_EMISSIONS, 0)
     store_int(task, GATHERED, gathered)
     store_int(task, GATHERED_LANES, gathered + K * 8 * width)
     store_int(task, TOPS, tops)
@@ -459,11 +476,11 @@ def _meeting(item, task, arguments):
     losses = load_int(arguments, LOSSES)
     states_function, skips_function = load_int(arguments, STATES), load_int(arguments, SKIPS_OF)
     words_function = load_int(arguments, WORDS)
-    one = stack_buffer(TOTAL_BYTES)
+    found = stack_buffer(16)
     part = _take_up(task, 2 * item, arguments)
     width, length = load_int(task, WIDTH), load_int(task, T)
     state_bytes = 8 * _state_words(width)
-    memory = allocate(4 * state_bytes + 8 * _emission_words(width) + 16 * width + 8 * width)
+    memory = allocate(4 * state_bytes + 8 * _emission_words(width) + 8 * width)
     if memory == 0:
         return 0.0, False
     forward, passed, kept, back = (
@@ -473,8 +490,7 @@ def _meeting(item, task, arguments):
         memory + 3 * state_bytes,
     )
     emission = memory + 4 * state_bytes
-    out = emission + 8 * _emission_words(width)
-    skips = out + 16 * width
+    skips = emission + 8 * _emission_words(width)
     call_kernel(words_function, emission, _emission_words(width), 0, 0, 0)
     store_int(task, SKIPS, skips)
     call_kernel(skips_function, 0, skips, task, 0, 0)
@@ -487,16 +503,18 @@ def _meeting(item, task, arguments):
     call_kernel(load_int(arguments, STEP_KEEPING), forward, passed, emission, kept, task)
     if length == 0:  # no frame is left to take that step in
         call_kernel(states_function, RESTORE, _places(task, part, 0)[0], kept, width, 0)
-    call_kernel(load_int(arguments, PRODUCT), kept, back, out, one, task)
-    exponent = load_int(one, 2)
+    call_kernel(load_int(arguments, PROBABILITY), kept, back, found, task, 0)
+    total, exponent = load_double(found, 0), load_int(found, 1)
     sums = load_double(part, LOG_SUMS) + load_double(part, LOG_SUMS + 1)
     if exponent <= EMPTY:
         loss = np.inf if sums == sums else np.nan
     else:
-        loss = sums - exponent * _LN2 - _log(load_double(one, 0) + load_double(one, 1))
+        loss = sums - exponent * _LN2 - _log(total)
         if loss < 0.0 and load_int(arguments, NORMALISED):
             loss = 0.0
     store_double(part, LOSS, loss)
+    # The products of any frame have the same sum, so none of them is larger than this.
+    store_int(part, EXPONENT, exponent + 1 + _exponent(_bits(total)))
     if loss == np.inf and load_int(arguments, ZERO_INFINITY):
         loss = 0.0
     if losses != 0:
@@ -511,10 +529,10 @@ def _meeting(item, task, arguments):
 @Template
 def _gradient(item, task, arguments):
     # Of the last launch: item 2 i goes on forward through the later half of the frames, item 2 i + 1 backward.
-    step_function, step_keeping = load_int(arguments, STEP), load_int(arguments, STEP_KEEPING)
+    step_meeting, step_keeping = load_int(arguments, STEP), load_int(arguments, STEP_KEEPING)
     frames_function, rows_function = load_int(arguments, FRAMES_IN), load_int(arguments, ROWS_OUT)
     factors_function = load_int(arguments, FACTORS)
-    fill_function, product_function = load_int(arguments, FILL), load_int(arguments, PRODUCT)
+    fill_function = load_int(arguments, FILL)
     states_function, skips_function = load_int(arguments, STATES), load_int(arguments, SKIPS_OF)
     words_function = load_int(arguments, WORDS)
     upstream = load_int(arguments, UPSTREAM)
@@ -542,8 +560,14 @@ def _gradient(item, task, arguments):
         return True
     state_bytes, emission_bytes = 8 * _state_words(width), 8 * _emission_words(width)
     tile_bytes = load_int(arguments, TILE_BYTES)
+    count = half if backward else length - half
+    most = min(K, count)  # frames of a segment
     memory = allocate(
-        (4 + K) * state_bytes + 2 * K * emission_bytes + K * (32 * width + TOTAL_BYTES + 8) + 16 * width + tile_bytes
+        (4 + most) * state_bytes
+        + most * (emission_bytes + 16 * width + TOTAL_BYTES + 8)
+        + 16 * width * K
+        + 16 * width
+        + tile_bytes
     )
     if memory == 0:
         return False
@@ -554,37 +578,34 @@ def _gradient(item, task, arguments):
         memory + 3 * state_bytes,
     )
     kept = memory + 4 * state_bytes
-    emissions = kept + K * state_bytes
-    reversed_emissions = emissions + K * emission_bytes
-    products = reversed_emissions + K * emission_bytes
-    totals = products + 16 * width * K
-    skips = totals + TOTAL_BYTES * K
+    emissions = kept + most * state_bytes
+    products = emissions + most * emission_bytes
+    totals = products + 16 * width * most
+    skips = totals + TOTAL_BYTES * most
     back_skips = skips + 8 * width
     gathered = back_skips + 8 * width
     tops = gathered + K * 16 * width
-    tile = tops + K * 8
+    tile = tops + 8 * most
     final, _, stats = _places(task, part, backward)
     _, checkpoints, _ = _places(task, part, 1 - backward)
     store_int(task, BACKWARD, 1 - backward)
     store_int(task, STATS, stats)
     store_int(task, EMISSIONS, emissions)
-    store_int(task, REVERSED_EMISSIONS, reversed_emissions)
     store_int(task, GATHERED, gathered)
     store_int(task, GATHERED_LANES, gathered + K * 8 * width)
     store_int(task, TOPS, tops)
     store_int(task, OCCUPANCIES, products)
     store_int(task, TOTALS, totals)
     store_int(task, TILE, tile)
+    store_int(task, RELATIVE_TO, load_int(part, EXPONENT))
     call_kernel(words_function, tile, tile_bytes // 8, 0, 0, 0)
-    call_kernel(words_function, reversed_emissions, K * _emission_words(width), ZERO, 0, 0)
-    for i in range(K):
+    for i in range(most):
         call_kernel(states_function, NONE, 0, kept + state_bytes * i, width, 0)
-    call_kernel(words_function, products, 2 * width * K, 0, 0, 0)
+    call_kernel(words_function, products, 2 * width * most, 0, 0, 0)
     call_kernel(skips_function, backward, skips, task, 0, 0)
     call_kernel(skips_function, 1 - backward, back_skips, task, 0, 0)
     call_kernel(states_function, RESTORE, final, ahead, width, 0)
     call_kernel(states_function, NONE, 0, ahead_new, width, 0)
-    count = half if backward else length - half
     for segment in range((count + K - 1) // K - 1, -1, -1):
         start = segment * K
         n = min(K, count - start)
@@ -607,16 +628,11 @@ def _gradient(item, task, arguments):
         store_int(task, SKIPS, skips)
         for i in range(n - 1, -1, -1):
             _band(task, length - 1 - (start + i))
-            call_kernel(step_function, ahead, ahead_new, reversed_emissions + emission_bytes * i, 0, task)
+            store_int(task, PRODUCTS, products + 16 * width * i)
+            store_int(task, SUMS, totals + TOTAL_BYTES * i)
+            row = kept + state_bytes * i
+            call_kernel(step_meeting, ahead, ahead_new, emissions + emission_bytes * i, row, task)
             ahead, ahead_new = ahead_new, ahead
-            call_kernel(
-                product_function,
-                ahead,
-                kept + state_bytes * i,
-                products + 16 * width * i,
-                totals + TOTAL_BYTES * i,
-                task,
-            )
         call_kernel(rows_function, start, n, 0, task, arguments)
     release(memory)
     return True

@@ -32,7 +32,6 @@ from fastloss.kernels.ctc_cpu import (
     LOG_SUM,
     MINE,
     OCCUPANCIES,
-    REVERSED_EMISSIONS,
     ROW_SCALE,
     SAMPLE,
     SAMPLE_STRIDE,
@@ -203,21 +202,16 @@ def _sums_of_row(x, next_x, classes, stats):
 
 @Template
 def factors(n, unused_1, unused_2, task, arguments):
-    """exp(x - top) in two parts, for n frames; BOTH: in the order of the other direction too."""
+    """exp(x - top) in two parts, for n frames; impossible before the first label and after the last."""
     labels, width = load_int(task, S), load_int(task, WIDTH)
     wide = 8 * (width + LANES)
-    gathered, tops = load_int(task, GATHERED), load_int(task, TOPS)
-    emission, reversed_emission = load_int(task, EMISSIONS), load_int(task, REVERSED_EMISSIONS)
-    invalid = 0
+    gathered, tops, emission = load_int(task, GATHERED), load_int(task, TOPS), load_int(task, EMISSIONS)
     for i in range(n):
         m = emission + 8 * LANES
         e = m + wide
-        reversed_m = reversed_emission + 8 * LANES
-        reversed_e = reversed_m + wide
         top = _load(tops, i)
         for j in range(width):
             d = np.float64(load_real(gathered, j)) - top
-            invalid += _either(d <= FAR, 0, 1)
             near = _select(d > FAR, FAR, _select(d < -FAR, -FAR, d))
             t = _fma(near, _LOG2_E, _ROUND)
             whole = t - _ROUND
@@ -227,21 +221,22 @@ def factors(n, unused_1, unused_2, task, arguments):
             exponent = _either(d < -FAR, ZERO, _bits(t) - _ROUND_BITS)
             _store(m, j, mantissa)
             _store_int(e, j, exponent)
-            if BOTH:
-                _store_tile(reversed_m, labels - 1 - j, mantissa)
-                _store_tile_int(reversed_e, labels - 1 - j, exponent)
         # The blank came last of the labels.
-        for place in range(2):
-            word = load_int(e if place else m, labels)
-            store_int(emission, place, word)
-            if BOTH:
-                store_int(reversed_emission, place, word)
+        store_int(emission, 0, load_int(m, labels))
+        store_int(emission, 1, load_int(e, labels))
         store_int(e, labels, ZERO)
+        for j in range(LANES):
+            _store_int(e, j - LANES, ZERO)
         gathered += REALSIZE * width
         emission += 8 * _emission_words(width)
-        reversed_emission += 8 * _emission_words(width)
-    if invalid > 0:  # NaN, or infinite
-        store_double(task, LOG_SUM, np.nan)
+
+
+@Template
+def _grad_row(task, arguments, frame):
+    return load_int(arguments, GRAD_INPUT) + ITEMSIZE * (
+        load_int(task, SAMPLE) * load_int(arguments, GRAD_SAMPLE_STRIDE)
+        + frame * load_int(arguments, GRAD_FRAME_STRIDE)
+    )
 
 
 @Template
@@ -259,11 +254,22 @@ def frames_in(start, n, first_time, task, arguments):
         load_int(task, SAMPLE) * load_int(arguments, SAMPLE_STRIDE) + frame * load_int(arguments, FRAME_STRIDE)
     )
     stats, stats_step = load_int(task, STATS) + 2 * REALSIZE * frame, sign * 2 * REALSIZE
-    log_sum = 0.0
+    zero, one, log_sum = real(0.0), real(1.0), 0.0
     tile = load_int(task, TILE)
     if IN_LANES:
         fetch, classes = load_int(arguments, FETCH), load_int(arguments, CLASSES)
         _move(fetch, tile, x, class_stride * ITEMSIZE, x_step, classes, n)
+        if class_stride == 1:
+            # The rows of the next visit, which lie too far apart for the hardware to foresee them, and those of this
+            # segment's gradient, which are written when its steps are done.
+            next_x = x + (n if first_time else -K) * x_step
+            for i in range(n if first_time else K):
+                ask_for(next_x + i * x_step, classes * ITEMSIZE)
+            if not first_time and load_int(arguments, GRAD_CLASS_STRIDE) == 1:
+                out = _grad_row(task, arguments, frame)
+                out_step = sign * load_int(arguments, GRAD_FRAME_STRIDE) * ITEMSIZE
+                for i in range(n):
+                    ask_for_writing(out + i * out_step, classes * ITEMSIZE)
     if LOGITS and first_time:
         if IN_LANES:
             log_sum = _sums_in_lanes(n, task, arguments, stats, stats_step)
@@ -296,17 +302,16 @@ def frames_in(start, n, first_time, task, arguments):
             for j in range(labels + 1, width):
                 store_tile(gathered, j, -real(np.inf))
             gathered += REALSIZE * width
+    if first_time and not LOGITS:  # whose sums would have found them
+        invalid = zero
+        gathered = load_int(task, GATHERED)
+        for i in range(n * width):
+            invalid = accumulate(invalid, select(load_tile(gathered, i) <= real(FAR), zero, one))
+        if invalid > zero:  # NaN, or infinite
+            log_sum = np.nan
     for i in range(n):
         store_wide(tops, i, np.float64(load_tile(stats + i * stats_step, 0)) if LOGITS else 0.0)
     store_double(task, LOG_SUM, load_double(task, LOG_SUM) + log_sum)
-
-
-@Template
-def _grad_row(task, arguments, frame):
-    return load_int(arguments, GRAD_INPUT) + ITEMSIZE * (
-        load_int(task, SAMPLE) * load_int(arguments, GRAD_SAMPLE_STRIDE)
-        + frame * load_int(arguments, GRAD_FRAME_STRIDE)
-    )
 
 
 @Template
