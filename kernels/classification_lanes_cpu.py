@@ -51,6 +51,7 @@ from fastloss.kernels.launch_cpu import (
 )
 from fastloss.kernels.memory_cpu import (
     allocate,
+    ask_for,
     load_double,
     load_int,
     release,
@@ -238,6 +239,10 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
             tile,
             lanes,
         )
+        # The tile after this one, where it lies in as many places as there are classes.
+        beside = load_int(arguments, INNER_STRIDE) == 1
+        next_tile = load_int(arguments, INPUT) + (offset + n) * ITEMSIZE
+        class_bytes = load_int(arguments, CLASS_STRIDE) * ITEMSIZE
         if SOFTCAP_ON:
             for c in range(classes):
                 for r in range(n):
@@ -279,6 +284,9 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                     store_tile(others, r, zero)
                 last = min(classes, first + FOLD)
                 for c in range(first, last - 1, 2):
+                    if beside:
+                        ask_for(next_tile + c * class_bytes, n * ITEMSIZE)
+                        ask_for(next_tile + (c + 1) * class_bytes, n * ITEMSIZE)
                     for r in range(n):
                         d = load_tile(tile + c * step, r) - load_tile(top, r)
                         e = load_tile(tile + (c + 1) * step, r) - load_tile(top, r)
@@ -287,6 +295,8 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                         count = (one if d == zero else zero) + (one if e == zero else zero)
                         store_tile(maxima, r, load_tile(maxima, r) + count)
                 if (last - first) % 2 == 1:
+                    if beside:
+                        ask_for(next_tile + (last - 1) * class_bytes, n * ITEMSIZE)
                     for r in range(n):
                         d = load_tile(tile + (last - 1) * step, r) - load_tile(top, r)
                         store_tile(others, r, load_tile(others, r) + (zero if d == zero else exp_softmax(d)))

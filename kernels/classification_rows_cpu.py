@@ -50,6 +50,7 @@ from fastloss.kernels.launch_cpu import (
     WEIGHT,
 )
 from fastloss.kernels.memory_cpu import (
+    ask_for,
     load_double,
     load_int,
     stack_buffer,
@@ -60,6 +61,8 @@ from fastloss.kernels.memory_cpu import (
 #: Elements of a row that are summed in the type of the arithmetic before the sum joins a float64.
 CHUNK = 4096
 CHUNK_BYTES = 8 * CHUNK
+#: Elements of a row after which what comes next is asked for, while their exponentials are computed.
+ASKING = 512
 #: Elements of a row are worked on in multiples of this many: four vectors of the widest registers.
 GROUP = 64
 #: Classes in a piece of a huge row, and the bytes of what is noted of one: top, others, mass, dot, smooth_dot.
@@ -68,13 +71,13 @@ PART_BYTES = 40
 
 
 @Template
-def _next_chunk(start, first, last):
+def next_chunk(start, first, last, most):
     # (begin, n, skip): the next elements of a row to work on, the first ``skip`` of which were worked on before. n is
     # a multiple of GROUP wherever the row is that long, by stepping back at its end: a vector loop then has no
     # remainder, whose scalar exponentials cost as much as a hundred elements do.
     rest = last - start
     if rest >= GROUP:
-        return start, min(CHUNK, rest) // GROUP * GROUP, 0
+        return start, min(most, rest) // GROUP * GROUP, 0
     if last - GROUP >= first:
         return last - GROUP, GROUP, GROUP - rest
     return start, rest, 0
@@ -183,6 +186,10 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
             outer_index * load_int(arguments, TARGET_OUTER_STRIDE)
             + inner_index * load_int(arguments, TARGET_INNER_STRIDE)
         )
+        # What is read next: the row after this one (of huge rows the next piece), or this row's targets.
+        ahead = ITEMSIZE * (load_int(arguments, OUTER_STRIDE) if inner == 1 else load_int(arguments, INNER_STRIDE))
+        if SPLIT:
+            ahead = ITEMSIZE * PIECE
         # The maximum and the others' sum: found, or remembered from the forward pass.
         if flags & STATS and not flags & VALUE:
             top = load_real(statistics, KEPT_NUMBERS * position)
@@ -191,7 +198,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
             top = -real(np.inf)
             start = first
             while start < last:
-                start, n, skip = _next_chunk(start, first, last)
+                start, n, skip = next_chunk(start, first, last, CHUNK)
                 z = _chunk(x, class_stride, start, n, buffer)
                 for i in range(n):
                     top = maxnum(top, load(z, i))
@@ -204,8 +211,10 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
             maxima = 0.0
             start = first
             while start < last:
-                start, n, skip = _next_chunk(start, first, last)
+                start, n, skip = next_chunk(start, first, last, ASKING)
                 z = _chunk(x, class_stride, start, n, buffer)
+                if class_stride == 1:
+                    ask_for(z + ahead, n * ITEMSIZE)
                 chunk_small = zero
                 chunk_maxima = zero
                 if skip == 0:
@@ -244,7 +253,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
             wide_dot = 0.0
             start = first
             while start < last:
-                start, n, skip = _next_chunk(start, first, last)
+                start, n, skip = next_chunk(start, first, last, CHUNK)
                 z = _chunk(x, class_stride, start, n, buffer)
                 tc = _chunk(t, target_class_stride, start, n, target_buffer)
                 chunk_mass = zero
@@ -269,7 +278,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
             wide_dot = 0.0
             start = first
             while start < last:
-                start, n, skip = _next_chunk(start, first, last)
+                start, n, skip = next_chunk(start, first, last, CHUNK)
                 z = _chunk(x, class_stride, start, n, buffer)
                 chunk_dot = zero
                 if weigh_classes:
@@ -318,7 +327,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
             factor = row_scale * slope * over_sum
             start = first
             while start < last:
-                start, n, skip = _next_chunk(start, first, last)
+                start, n, skip = next_chunk(start, first, last, CHUNK)
                 z = _chunk(x, class_stride, start, n, buffer)
                 out = g + start * grad_class_stride * ITEMSIZE
                 if FULL or not INDEX:
@@ -355,7 +364,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
             )
             start = first
             while start < last:
-                start, n, skip = _next_chunk(start, first, last)
+                start, n, skip = next_chunk(start, first, last, CHUNK)
                 z = _chunk(x, class_stride, start, n, buffer)
                 for i in range(n):
                     d = (_capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)) - top

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastloss.kernels import math_cpu
 from fastloss.kernels.build_cpu import Template
-from fastloss.kernels.classification_rows_cpu import GROUP, _next_chunk
+from fastloss.kernels.classification_rows_cpu import ASKING, CHUNK, GROUP, next_chunk
 from fastloss.kernels.ctc_cpu import (
     BACKWARD,
     BLANK,
@@ -67,9 +67,6 @@ from fastloss.kernels.memory_cpu import (
     store_int,
 )
 
-#: Elements of a row after which the next frame's row is asked for.
-PIECE = 512
-
 _LOG2_E, _ROUND = 1.4426950408889634, 1.5 * 2.0**52
 _ROUND_BITS = int(np.float64(_ROUND).view(np.int64))
 _LN2_HIGH, _LN2_LOW = math_cpu._FLOAT64.ln2_high, math_cpu._FLOAT64.ln2_low
@@ -80,17 +77,6 @@ _load = LOADS["float64"]
 _store, _store_int = STORES["float64"], STORES["int64"]
 _load_tile = TILE_LOADS["float64"]
 _store_tile, _store_tile_int = TILE_STORES["float64"], TILE_STORES["int64"]
-
-
-@Template
-def _piece(start, classes):
-    # (begin, n, skip), as _next_chunk of classification_rows_cpu, but short enough to ask for memory in between.
-    rest = classes - start
-    if rest >= PIECE:
-        return start, PIECE, 0
-    if rest >= GROUP:
-        return start, rest // GROUP * GROUP, 0
-    return classes - GROUP, GROUP, GROUP - rest
 
 
 @Template
@@ -169,7 +155,7 @@ def _sums_of_row(x, next_x, classes, stats):
     top = -real(np.inf)
     start = 0
     while start < classes:
-        start, n, skip = _next_chunk(start, 0, classes)
+        start, n, skip = next_chunk(start, 0, classes, CHUNK)
         z = x + start * ITEMSIZE
         for i in range(n):
             top = maxnum(top, load(z, i))
@@ -177,7 +163,7 @@ def _sums_of_row(x, next_x, classes, stats):
     small = maxima = 0.0
     start = 0
     while start < classes:
-        start, n, skip = _piece(start, classes)
+        start, n, skip = next_chunk(start, 0, classes, ASKING)
         ask_for(next_x + start * ITEMSIZE, n * ITEMSIZE)
         z = x + start * ITEMSIZE
         chunk_small = chunk_maxima = zero
@@ -370,7 +356,7 @@ def rows_out(start, n, unused, task, arguments):
                 top, over = load_tile(stats + i * stats_step, 0), load_tile(stats + i * stats_step, 1)
             first = 0
             while first < classes:
-                first, count, _ = _piece(first, classes)
+                first, count, _ = next_chunk(first, 0, classes, ASKING)
                 ask_for(x + (i + 1) * x_step + first * ITEMSIZE, count * ITEMSIZE)
                 ask_for_writing(out + (i + 1) * out_step + first * ITEMSIZE, count * ITEMSIZE)
                 z, o, g = (
