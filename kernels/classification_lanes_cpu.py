@@ -52,6 +52,7 @@ from fastloss.kernels.launch_cpu import (
 from fastloss.kernels.memory_cpu import (
     allocate,
     ask_for,
+    ask_for_writing,
     load_double,
     load_int,
     release,
@@ -72,7 +73,10 @@ LANE_BYTES = 8 * MAX_LANES
 def fetch_lanes(address, class_stride, lane_stride, classes, n, tile, tile_stride):
     # n positions (lanes) of all classes into a tile: class c, lane r at tile[c * tile_stride + r].
     if class_stride == 1:
+        # Of contiguous rows the next tile is asked for: loads under a mask wait for memory as no others do.
         for r in range(0, n, 16):
+            if lane_stride == classes:
+                ask_for(address + (n + r) * classes * ITEMSIZE, 16 * classes * ITEMSIZE)
             for c in range(0, classes, 16):
                 rows_to_lanes(
                     address + (r * lane_stride + c) * ITEMSIZE,
@@ -99,6 +103,8 @@ def flush_lanes(tile, tile_stride, address, class_stride, lane_stride, classes, 
     # The way back of fetch_lanes.
     if class_stride == 1:
         for r in range(0, n, 16):
+            if lane_stride == classes:
+                ask_for_writing(address + (n + r) * classes * ITEMSIZE, 16 * classes * ITEMSIZE)
             for c in range(0, classes, 16):
                 lanes_to_rows(
                     tile + (c * tile_stride + r) * REALSIZE,
@@ -239,8 +245,8 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
             tile,
             lanes,
         )
-        # The tile after this one, where it lies in as many places as there are classes.
-        beside = load_int(arguments, INNER_STRIDE) == 1
+        # The tile after this one, where it lies in as many places as there are classes (fetch_lanes asks for others).
+        in_places = load_int(arguments, INNER_STRIDE) == 1
         next_tile = load_int(arguments, INPUT) + (offset + n) * ITEMSIZE
         class_bytes = load_int(arguments, CLASS_STRIDE) * ITEMSIZE
         if SOFTCAP_ON:
@@ -284,7 +290,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                     store_tile(others, r, zero)
                 last = min(classes, first + FOLD)
                 for c in range(first, last - 1, 2):
-                    if beside:
+                    if in_places:
                         ask_for(next_tile + c * class_bytes, n * ITEMSIZE)
                         ask_for(next_tile + (c + 1) * class_bytes, n * ITEMSIZE)
                     for r in range(n):
@@ -295,7 +301,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                         count = (one if d == zero else zero) + (one if e == zero else zero)
                         store_tile(maxima, r, load_tile(maxima, r) + count)
                 if (last - first) % 2 == 1:
-                    if beside:
+                    if in_places:
                         ask_for(next_tile + (last - 1) * class_bytes, n * ITEMSIZE)
                     for r in range(n):
                         d = load_tile(tile + (last - 1) * step, r) - load_tile(top, r)
@@ -413,7 +419,17 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                     g = wc * load_tile(row_scale, r) * (load_tile(smooth_dot, r) - d)
                     store(out, c * class_stride + r * lane_stride, g)
         if flags & GRAD:
+            offset = outer_index * load_int(arguments, GRAD_OUTER_STRIDE) + inner_index * load_int(
+                arguments, GRAD_INNER_STRIDE
+            )
+            out = load_int(arguments, GRAD_INPUT) + offset * ITEMSIZE
+            out_in_places = load_int(arguments, GRAD_INNER_STRIDE) == 1
+            grad_class_bytes = load_int(arguments, GRAD_CLASS_STRIDE) * ITEMSIZE
             for c in range(classes):
+                if out_in_places:
+                    ask_for_writing(out + n * ITEMSIZE + c * grad_class_bytes, n * ITEMSIZE)
+                if in_places and not flags & VALUE:
+                    ask_for(next_tile + c * class_bytes, n * ITEMSIZE)
                 if FULL:
                     wc = one
                     if weigh_classes:
@@ -436,13 +452,10 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
             if INDEX:
                 for r in range(n):
                     store_tile(tile, load_wide_index(label, r) * lanes + r, load_tile(label_grad, r))
-            offset = outer_index * load_int(arguments, GRAD_OUTER_STRIDE) + inner_index * load_int(
-                arguments, GRAD_INNER_STRIDE
-            )
             flush_lanes(
                 tile,
                 lanes,
-                load_int(arguments, GRAD_INPUT) + offset * ITEMSIZE,
+                out,
                 load_int(arguments, GRAD_CLASS_STRIDE),
                 load_int(arguments, GRAD_INNER_STRIDE),
                 classes,
