@@ -26,6 +26,17 @@ def _ratio(value: float, goal: float | None = None) -> str:
     return f"**{text}**" if value < max(goal or 1.0, 1.0) else text
 
 
+#: Of the limit, where CTC moves more than it computes.
+CTC_SHARE = 0.6
+
+
+def _share(share: float) -> str:
+    if share < 0.1:  # bound by the program over states, not by memory
+        return ""
+    text = f"{share:.2f} ({CTC_SHARE:g})"
+    return text if share >= CTC_SHARE else f"**{text}**"
+
+
 def _ctc(content: dict[str, Any]) -> list[str]:
     rows = [
         "CTC from logits, times PyTorch eager's log_softmax, ctc_loss and backward (goals in brackets; bold where "
@@ -44,8 +55,7 @@ def _ctc(content: dict[str, Any]) -> list[str]:
             _ratio(ratios["value and gradient, out"], both),
             _ratio(ratios["value"], value),
             _ratio(ratios["autograd"], autograd),
-            # Where memory is what it waits for: the others are bound by the program over states.
-            f"{entry['share']:.2f}" if entry["share"] > 0.1 else "",
+            _share(entry["share"]),
             f"{entry['memory']:.2f}",
         )
         rows.append(f"| {' | '.join(cells)} |")
