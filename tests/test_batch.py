@@ -20,7 +20,8 @@ class _Problem(_batch.BatchProblem):
 
     def normalise(self, backend, arrays):
         x, labels, scale = arrays[:3]
-        x = _batch.embeddings(self.name, backend, "embeddings", x)
+        dtype = _batch.common_dtype(self.name, backend, {"embeddings": x})
+        x = _batch.embeddings(self.name, backend, "embeddings", x, dtype)
         labels = _batch.labels(self.name, backend, "labels", labels, x.shape[0])
         scale = None if scale is None else backend.cast(scale, backend.dtype_name(x))
         return x, labels, scale, None, None
