@@ -128,7 +128,7 @@ class TripletProblem(_batch.BatchProblem):
         rest = (self.margin, job.upstream, by_x, by_y, job.threads)
         if self.mining == "all":
             result = _triplets.all_loss(*call, *rest)
-            if asked is not None:
+            if asked is not None:  # another look at the distances: the loss of all triplets lists none of them
                 asked.append(_triplets.chosen(*call, self.mining, self.margin, job.threads))
         else:
             mined: list[_triplets.Indices] = []

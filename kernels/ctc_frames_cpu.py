@@ -56,7 +56,6 @@ from fastloss.kernels.memory_cpu import (
     LOADS,
     STORES,
     TILE_LOADS,
-    TILE_STORES,
     ask_for,
     ask_for_writing,
     call_kernel,
@@ -76,7 +75,6 @@ _accumulate = ACCUMULATE["float64"]
 _load = LOADS["float64"]
 _store, _store_int = STORES["float64"], STORES["int64"]
 _load_tile = TILE_LOADS["float64"]
-_store_tile, _store_tile_int = TILE_STORES["float64"], TILE_STORES["int64"]
 
 
 @Template

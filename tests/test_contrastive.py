@@ -398,8 +398,9 @@ def test_autograd(loss, dtype):
 @pytest.mark.parametrize("loss", [name for name, (arrays, wrt) in ONE_EACH.items() if len(wrt) > 1])
 @pytest.mark.parametrize("wide", (0, 1))
 def test_matrices_of_two_dtypes_are_promoted(loss, wide):
-    arrays, wrt = ONE_EACH[loss]
-    single = {k: v.astype(np.float32) if v.ndim == 2 else v for k, v in map_arrays(arrays)}
+    given, wrt = ONE_EACH[loss]
+    arrays = {name: np.asarray(array) for name, array in given.items()}
+    single = {k: v.astype(np.float32) if v.ndim == 2 else v for k, v in arrays.items()}
     mixed = single | {wrt[wide]: single[wrt[wide]].astype(np.float64)}
     double = {k: v.astype(np.float64) if v.ndim == 2 else v for k, v in single.items()}
     value, grads = getattr(fl, loss).value_and_grad(**mixed, wrt=wrt[:2])
@@ -411,10 +412,6 @@ def test_matrices_of_two_dtypes_are_promoted(loss, wide):
     torch.compiler.reset()  # which stops after eight graphs of one function
     compiled = torch.compile(lambda **given: getattr(fl, loss)(**given), backend="aot_eager", fullgraph=True)
     assert torch.equal(compiled(**tensors), torch.tensor(expected))
-
-
-def map_arrays(arrays):
-    return [(name, np.asarray(array)) for name, array in arrays.items()]
 
 
 @EACH
