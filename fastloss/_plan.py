@@ -156,13 +156,12 @@ class Plan:
     ) -> None:
         from fastloss.kernels import launch_cpu as launch
 
-        launch.compile_serial()
+        launch.compile_launch()
         self.loss = loss
         self.backend = backend
         self.items = items
         self.address_of = backend.address
-        self.launch_serial = launch.launch_serial
-        self.launch_shared = launch.launch_shared
+        self.launch = launch.launch
         template = np.zeros(launch.SLOTS, np.int64)
         template[launch.FUNCTION] = kernel.address
         template[launch.ITEMS] = items
@@ -196,15 +195,13 @@ class Plan:
     ) -> tuple[float, float]:
         """Launch; the reduced value and the denominator of the mean. Outputs are given by address, 0 where absent."""
         address = self.address_of
-        launch, pool, threads = self.launch_serial, 0, 1
+        pool, threads = 0, 1
         if self.parallel:
             threads = min(_threads.get_num_threads(), self.backend.max_threads())
             if threads > 1:
                 pool = _threads.pool(threads)
-                if pool:
-                    launch = self.launch_shared
         x, t, third, weight, sample_weight = operands
-        value, denominator, bad = launch(
+        value, denominator, bad = self.launch(
             self.address,
             pool,
             threads,

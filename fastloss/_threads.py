@@ -113,7 +113,7 @@ class _Pool:
     def __init__(self) -> None:
         from fastloss.kernels import launch_cpu
 
-        launch_cpu.compile_shared()
+        launch_cpu.compile_pool()
         self._kernels = launch_cpu
         self._state = np.zeros(launch_cpu.POOL_SLOTS + 8, np.int64)
         # The hot slots must not share cache lines: start on one.

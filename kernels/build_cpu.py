@@ -20,9 +20,9 @@ import numba
 import numpy as np
 from numba import types
 from numba.core import caching
-from numba.core.ccallback import CFunc
 
 from fastloss.kernels import math_cpu, memory_cpu, transpose_cpu
+from fastloss.kernels.compiler_cpu import Driver, Kernel, collector_asleep, helper
 
 #: Never nnan or ninf: masks of -inf and NaN that must come through are ordinary data here. Nor reassoc, which undoes
 #: whatever was written so as not to cancel: sums that may be taken in any order say so with ``accumulate``.
@@ -45,14 +45,12 @@ class Template:
         function = self.function
         scope = {**function.__globals__, **names}
         for key in function.__code__.co_names:
-            helper = scope.get(key)
-            if isinstance(helper, Template):
-                if helper not in done:
-                    bound = helper.bind(names, f"{name}_{key}", done)
-                    done[helper] = numba.njit(
-                        nogil=True, forceinline=True, fastmath=helper.fastmath, error_model="numpy"
-                    )(bound)
-                scope[key] = done[helper]
+            template = scope.get(key)
+            if isinstance(template, Template):
+                if template not in done:
+                    bound = template.bind(names, f"{name}_{key}", done)
+                    done[template] = helper(template.fastmath)(bound)
+                scope[key] = done[template]
         copy = python_types.FunctionType(function.__code__, scope, name, function.__defaults__)
         copy.__qualname__ = name  # names the file in the disk cache, so it must tell every binding apart
         copy.__module__ = function.__module__
@@ -112,23 +110,19 @@ def kernel(template, dtype=None, **constants):
     if len(name) > 120:  # it becomes the name of a file
         name = f"{name[:100]}_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
     function = template.bind({**(names_of(dtype) if dtype else {}), **constants}, name, {})
-    compiled = CFunc(
-        function,
-        (KERNEL_SIGNATURE.args, KERNEL_SIGNATURE.return_type),
-        locals={},
-        options={"nopython": True, "fastmath": template.fastmath, "error_model": "numpy"},
-    )
+    compiled = Kernel(function, (KERNEL_SIGNATURE.args, KERNEL_SIGNATURE.return_type), template.fastmath)
     if cache_directory() is not None:
         templates = [template, *(value for value in constants.values() if isinstance(value, Template))]
         function.sources = {_stem(one.function) for one in templates}
         compiled._cache = _Cache(function)
-    compiled.compile()
+    with collector_asleep():
+        compiled.compile()
     return compiled
 
 
 def driver(function):
     """A function that Python calls, as against a kernel: compiled, or loaded from disk, on its first call."""
-    dispatcher = numba.njit(nogil=True, error_model="numpy")(function)
+    dispatcher = Driver(function)
     if cache_directory() is not None:
         function.sources = {_stem(function)}
         dispatcher._cache = _Cache(function)
@@ -138,7 +132,8 @@ def driver(function):
 def compile_driver(dispatcher, *arguments):
     """Compile a driver now, under the caller's lock, rather than at its first call."""
     if not dispatcher.overloads:
-        dispatcher.compile(arguments)
+        with collector_asleep():
+            dispatcher.compile(arguments)
 
 
 # The disk cache. Numba's own does not notice a changed callee in another file nor changed options, and writes beside
@@ -229,8 +224,8 @@ class _Cache(caching.FunctionCache):
     _impl_class = _Implementation
 
     def load_overload(self, sig, target_context):
-        try:
-            return super().load_overload(sig, target_context)
+        try:  # without what Numba does first: loading all that it knows of NumPy, and SciPy, takes 0.2 s
+            return self._load_overload(sig, target_context)
         except Exception:  # whatever a damaged pickle raises
             return None
 

@@ -5,9 +5,9 @@ writes to ``partial`` the sum of their losses, the sum of what they add to the d
 item with an impossible target (or -1). Blocks have a fixed size, and their sums are folded in index order, so the
 result has the same bits whoever ran which block.
 
-``launch_serial`` and ``launch_shared`` are what Python calls. They copy the *plan* (constants of this kind of call,
-see the slots below), put this call's addresses in, run the denominator's phase if the gradient needs it, then the
-main phase. A call costs 0.3 us, against 1.5 us for a parallel region of OpenMP and 36 us on Numba's workqueue.
+``launch`` is what Python calls. It copies the *plan* (constants of this kind of call, see the slots below), puts this
+call's addresses in, runs the denominator's phase if the gradient needs it, then the main phase. A call costs 0.3 us,
+against 1.5 us for a parallel region of OpenMP and 36 us on Numba's workqueue.
 
 Why not ``prange``: Numba's workqueue layer aborts the process when two threads enter it, GNU OpenMP kills a forked
 child, its idle threads spin for milliseconds beside the BLAS call that comes next, and each parallel driver takes
@@ -18,7 +18,8 @@ runs alone, with the same bits.
 
 from numba import types
 
-from fastloss.kernels.build_cpu import Template, compile_driver, driver
+from fastloss.kernels.build_cpu import compile_driver, driver
+from fastloss.kernels.compiler_cpu import helper
 from fastloss.kernels.memory_cpu import (
     atomic_add,
     atomic_load,
@@ -105,7 +106,7 @@ _PATIENCE = 20000
 NDARRAY_DATA = object.__basicsize__
 
 
-@driver
+@helper(())
 def _run_blocks(pool):
     # Claim and run blocks until none is left.
     arguments = load_int(pool, _ARGUMENTS)
@@ -170,7 +171,7 @@ def close(pool):
     wake(pool)
 
 
-@driver
+@helper(())
 def _run_shared(phase, arguments, pool, threads, blocks, partials):
     # Offer the blocks to the pool, and take part.
     store_int(pool, _ARGUMENTS, arguments)
@@ -190,6 +191,7 @@ def _run_shared(phase, arguments, pool, threads, blocks, partials):
             call_0(load_int(pool, YIELD))
 
 
+@helper(())
 def _run_phase(phase, arguments, pool, threads):
     # The folded (sum of losses, sum for the denominator, first impossible item or -1) of all blocks, in index order.
     items = load_int(arguments, ITEMS)
@@ -197,8 +199,8 @@ def _run_phase(phase, arguments, pool, threads):
     blocks = (items + size - 1) // size
     partial = stack_buffer(PARTIAL_BYTES)
     partials = 0
-    if PARALLEL:
-        wanted = blocks > 1 and (load_int(arguments, FLAGS) & WAKE != 0 or atomic_load(pool + 8 * _SLEEPERS) == 0)
+    if pool != 0 and blocks > 1:
+        wanted = load_int(arguments, FLAGS) & WAKE != 0 or atomic_load(pool + 8 * _SLEEPERS) == 0
         if wanted and atomic_replace(pool + 8 * _LOCK, 0, 1):
             partials = call_returning(load_int(pool, ALLOCATE), PARTIAL_BYTES * blocks)
             if partials != 0:
@@ -218,13 +220,13 @@ def _run_phase(phase, arguments, pool, threads):
         denominator += load_double(partial, 1)
         if bad == -1:
             bad = load_int(partial, 2)
-    if PARALLEL and partials != 0:
+    if partials != 0:
         call_1(load_int(pool, RELEASE), partials)
         atomic_store(pool + 8 * _LOCK, 0)
     return total, denominator, bad
 
 
-@driver
+@helper(())
 def _outputs_overlap(arguments, extents):
     # Whether a gradient spans bytes that an operand, or another gradient, spans too.
     for output in range(GRAD_INPUT, GRAD_OF_THIRD + 1):
@@ -244,7 +246,8 @@ def _outputs_overlap(arguments, extents):
     return False
 
 
-def _launch(plan, pool, threads, scale, a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10):
+@driver
+def launch(plan, pool, threads, scale, a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10):
     """Run a plan with this call's addresses; ``scale`` multiplies the gradient.
 
     Returns the value (reduced as the plan says), the denominator of the mean, and -1, or the first item with an
@@ -290,29 +293,11 @@ def _launch(plan, pool, threads, scale, a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, 
     return value, denominator, bad
 
 
-def _bound(name, **names):
-    return driver(
-        Template(_launch).bind({"_run_phase": driver(Template(_run_phase).bind(names, f"{name}_phase", {}))}, name, {})
-    )
+def compile_launch():
+    compile_driver(launch, types.int64, types.int64, types.int64, types.float64, *[types.int64] * (EXTENTS - ADDRESSES))
 
 
-#: For work of one block, or where threads do not help; compiled without the pool's half, which takes 0.3 s.
-launch_serial = _bound("launch_serial", PARALLEL=False)
-launch_shared = _bound("launch_shared", PARALLEL=True)
-
-
-def compile_serial():
-    _compile_launch(launch_serial)
-
-
-def compile_shared():
-    """All that a pool needs, before a thread of it starts."""
-    _compile_launch(launch_shared)
+def compile_pool():
+    """What a pool needs besides, before a thread of it starts."""
     for function in (worker, wake, close):
         compile_driver(function, types.int64)
-
-
-def _compile_launch(function):
-    compile_driver(
-        function, types.int64, types.int64, types.int64, types.float64, *[types.int64] * (EXTENTS - ADDRESSES)
-    )

@@ -9,9 +9,11 @@ Alignment is not assumed: on every processor we know an unaligned vector move of
 import platform
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from fastloss.kernels.compiler_cpu import helper
 
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _HALF, _FLOAT, _DOUBLE = ir.HalfType(), ir.FloatType(), ir.DoubleType()
@@ -197,7 +199,7 @@ prefetch, prefetch_to_write = _prefetcher(0), _prefetcher(1)
 
 
 def _ahead(fetch):
-    @njit(forceinline=True)
+    @helper(())
     def ahead(address, size):
         for byte in range(0, size, 64):
             fetch(address + byte)

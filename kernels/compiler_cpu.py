@@ -1,0 +1,155 @@
+"""Numba's compiler with only the passes that kernels need.
+
+Kernels are plain: numbers, tuples and addresses; no closures, comprehensions, exceptions, array expressions or objects.
+Numba's standard pipeline looks for all of those, after every step analyses the function anew, and makes of each helper
+a function that Python could call: wrappers in machine code of its own. Helpers are only ever inlined into kernels, so
+here they stop at LLVM's intermediate code.
+"""
+
+import contextlib
+import gc
+
+from numba import types
+from numba.core import compiler, typed_passes, untyped_passes
+from numba.core.ccallback import CFunc
+from numba.core.codegen import CPUCodeLibrary, JITCodeLibrary
+from numba.core.compiler_machinery import PassManager
+from numba.core.registry import CPUDispatcher
+
+
+class _PassManager(PassManager):
+    _ENFORCING = False  # after each pass, analyses that none of those below asks for: an eighth of the time
+
+
+def _passes():
+    manager = _PassManager("fastloss")
+    for one in (
+        untyped_passes.TranslateByteCode,
+        untyped_passes.FixupArgs,
+        untyped_passes.IRProcessing,
+        untyped_passes.RewriteSemanticConstants,
+        untyped_passes.DeadBranchPrune,  # what a binding's constants rule out is not compiled
+        untyped_passes.GenericRewrites,  # constant places in tuples
+        untyped_passes.ReconstructSSA,
+        typed_passes.NopythonTypeInference,
+        typed_passes.PreLowerStripPhis,
+        typed_passes.IRLegalization,
+        typed_passes.NativeLowering,
+        typed_passes.NoPythonBackend,
+    ):
+        manager.add_pass(one, one.__name__)
+    manager.finalize()
+    return manager
+
+
+_PASSES = _passes()
+
+OPTIONS = {"nopython": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+
+
+@contextlib.contextmanager
+def collector_asleep():
+    """Compiling makes objects by the million, and they stay: looking for garbage among them took a seventh of it."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+class _Typing:
+    # A typing context that resolves a call once, for Numba asks again and again until nothing changes.
+    def __init__(self, context):
+        self._context = context
+        self._resolved = {}
+
+    def __getattr__(self, name):
+        return getattr(self._context, name)
+
+    def resolve_function_type(self, function, arguments, keywords):
+        call = function, tuple(arguments), tuple(keywords.items())
+        if call not in self._resolved:
+            self._resolved[call] = self._context.resolve_function_type(function, arguments, keywords)
+        return self._resolved[call]
+
+
+class KernelCompiler(compiler.CompilerBase):
+    """What makes machine code of a kernel."""
+
+    def __init__(self, typing_context, target_context, library, *rest):
+        if library is None:
+            library = _KernelLibrary(target_context.codegen(), "kernel")
+            library.enable_object_caching()
+        super().__init__(_Typing(typing_context), target_context, library, *rest)
+
+    def define_pipelines(self):
+        return [_PASSES]
+
+
+class _KernelLibrary(JITCodeLibrary):
+    def _optimize_functions(self, module):
+        module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self):
+        passes, builder = self._codegen._module_pass_manager()
+        passes.run(self._final_module, builder)
+
+
+class _HelperCompiler(KernelCompiler):
+    def __init__(self, typing_context, target_context, library, *rest):
+        super().__init__(typing_context, target_context, _HelperLibrary(target_context.codegen(), "helper"), *rest)
+        flags = self.state.flags
+        flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
+
+
+class _HelperLibrary(CPUCodeLibrary):
+    # Intermediate code for other libraries to take in.
+    def _optimize_functions(self, module):
+        module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self):
+        pass
+
+    def _finalize_final_module(self):
+        self._finalized = True
+
+    def _finalize_specific(self):
+        raise NotImplementedError
+
+
+class Driver(CPUDispatcher):
+    """A function that Python calls."""
+
+    def __init__(self, function):
+        super().__init__(function, targetoptions={**OPTIONS, "no_cfunc_wrapper": True}, pipeline_class=KernelCompiler)
+
+
+class Kernel(CFunc):
+    """A C function."""
+
+    def __init__(self, function, signature, fastmath):
+        options = {**OPTIONS, "fastmath": fastmath}
+        super().__init__(function, signature, {}, options, pipeline_class=KernelCompiler)
+
+
+class _Helper(CPUDispatcher):
+    def __init__(self, function, fastmath):
+        options = {**OPTIONS, "forceinline": True, "fastmath": set(fastmath)}
+        super().__init__(function, targetoptions=options, pipeline_class=_HelperCompiler)
+
+    def get_call_template(self, args, kws):
+        # A literal is a number like any other: no second version for it.
+        return super().get_call_template([types.unliteral(one) for one in args], kws)
+
+    def add_overload(self, result):
+        # Callers find the code by this key, in place of the address of a wrapper.
+        key = object()
+        self.targetctx.insert_user_function(key, result.fndesc, [result.library])
+        self.overloads[tuple(result.signature.args)] = result._replace(entry_point=key)
+
+
+def helper(fastmath):
+    """Make a function one that kernels call, and Python does not."""
+    return lambda function: _Helper(function, fastmath)
