@@ -62,7 +62,7 @@ from fastloss.kernels.memory_cpu import (
 CHUNK = 4096
 CHUNK_BYTES = 8 * CHUNK
 #: Elements of a row after which what comes next is asked for, while their exponentials are computed.
-ASKING = 512
+ASKING = 256
 #: Elements of a row are worked on in multiples of this many: four vectors of the widest registers.
 GROUP = 64
 #: Classes in a piece of a huge row, and the bytes of what is noted of one: top, others, mass, dot, smooth_dot.
@@ -195,14 +195,15 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
             top = load_real(statistics, KEPT_NUMBERS * position)
             others = load_real(statistics, KEPT_NUMBERS * position + 1)
         else:
-            top = -real(np.inf)
+            largest = ordinal(-real(np.inf))
             start = first
             while start < last:
                 start, n, skip = next_chunk(start, first, last, CHUNK)
                 z = _chunk(x, class_stride, start, n, buffer)
                 for i in range(n):
-                    top = maxnum(top, load(z, i))
+                    largest = later(largest, ordinal(load(z, i)))
                 start += n
+            top = from_ordinal(largest)
             if SOFTCAP_ON:
                 top = _capped(top, cap)
             # All maxima but one are among the others: count them, and leave them out of the sum, where small terms
@@ -258,14 +259,22 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 tc = _chunk(t, target_class_stride, start, n, target_buffer)
                 chunk_mass = zero
                 chunk_dot = zero
-                for i in range(n):
-                    d = (_capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)) - top
-                    ti = load(tc, i)
-                    if FULL and weigh_classes:
-                        ti *= load_real(class_weight, start + i)
-                    ti = zero if i < skip else ti
-                    chunk_mass = accumulate(chunk_mass, ti)
-                    chunk_dot = accumulate(chunk_dot, zero if ti == zero else ti * d)
+                if skip == 0:
+                    for i in range(n):
+                        d = (_capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)) - top
+                        ti = load(tc, i)
+                        if FULL and weigh_classes:
+                            ti *= load_real(class_weight, start + i)
+                        chunk_mass = accumulate(chunk_mass, ti)
+                        chunk_dot = accumulate(chunk_dot, select(ti == zero, zero, ti * d))
+                else:  # loads under a mask would wait for memory one by one
+                    for i in range(GROUP):
+                        d = (_capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)) - top
+                        ti = select(i < skip, zero, load(tc, i))
+                        if FULL and weigh_classes:
+                            ti *= load_real(class_weight, start + i)
+                        chunk_mass = accumulate(chunk_mass, ti)
+                        chunk_dot = accumulate(chunk_dot, select(ti == zero, zero, ti * d))
                 wide_mass += chunk_mass
                 wide_dot += chunk_dot
                 start += n

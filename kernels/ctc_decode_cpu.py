@@ -75,10 +75,10 @@ _select64 = MATH["float64"]["select"]
 @Template
 def _highest(row, first, last):
     # NaN if there is one among them.
-    top = real(-_INF)
+    top = ordinal(real(-_INF))
     for c in range(first, last):
-        top = maximum(top, load_tile(row, c))
-    return top
+        top = later(top, rank(load_tile(row, c)))
+    return from_ordinal(top)
 
 
 @Template

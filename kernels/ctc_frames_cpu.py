@@ -150,14 +150,15 @@ def _sums_in_lanes(n, task, arguments, stats, stats_step):
 def _sums_of_row(x, next_x, classes, stats):
     # Likewise of one frame, whose classes lie side by side.
     zero, one = real(0.0), real(1.0)
-    top = -real(np.inf)
+    largest = ordinal(-real(np.inf))
     start = 0
     while start < classes:
         start, n, skip = next_chunk(start, 0, classes, CHUNK)
         z = x + start * ITEMSIZE
         for i in range(n):
-            top = maxnum(top, load(z, i))
+            largest = later(largest, ordinal(load(z, i)))
         start += n
+    top = from_ordinal(largest)
     small = maxima = 0.0
     start = 0
     while start < classes:

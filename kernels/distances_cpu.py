@@ -57,10 +57,10 @@ def measure(phase, low, high, arguments, partial):
     """The largest absolute element of each row, NaN where it holds one. Slots: x, D, result (float64)."""
     x, width, result = load_int(arguments, 0), load_int(arguments, 1), load_int(arguments, 2)
     for i in range(low, high):
-        top = real(0.0)
+        top = ordinal(real(0.0))
         for k in range(width):
-            top = maximum(top, fabs(load_real(x, i * width + k)))
-        store_wide(result, i, np.float64(top))
+            top = later(top, ordinal(fabs(load_real(x, i * width + k))))
+        store_wide(result, i, np.float64(from_ordinal(top)))
 
 
 @Template

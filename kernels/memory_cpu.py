@@ -47,6 +47,10 @@ def _loader(scope, ir_type, numba_type, widen=None):
         def codegen(context, builder, signature, args):
             value = builder.load(_element(builder, *args, ir_type), align=1)
             set_scope(builder, value, scope)
+            if scope == "input":
+                # Given by the caller, so never undefined: else LLVM guards against it inside of a running maximum,
+                # which then stays scalar.
+                value.set_metadata("noundef", builder.module.add_metadata([]))
             return widen(builder, value) if widen else value
 
         return numba_type(types.intp, types.intp), codegen

@@ -67,9 +67,11 @@ def soft_hinge_rows(phase, low, high, arguments, partial):
         counts = both == 0 or (positives > 0 and negatives > 0)
         if own != 0:
             store_tile(x, i, infinity)
-        nearest = infinity
+        least = ordinal(infinity)
         for j in range(first, last):
-            nearest = minnum(nearest, load_tile(x, j))
+            xj = load_tile(x, j)
+            least = earlier(least, ordinal(select(xj == xj, xj, infinity)))
+        nearest = from_ordinal(least)
         farthest = maxnum(largest(x, 0, first), largest(x, last, columns))
         if mining != 0:
             high_p, low_n = real(np.float64(farthest) + epsilon), real(np.float64(nearest) - epsilon)
@@ -117,10 +119,12 @@ def circle_logit(x, sign, gamma, margin):
 
 @Template
 def circle_top(x, first, last, sign, gamma, margin):
-    top = -real(np.inf)
+    lowest = -real(np.inf)
+    top = ordinal(lowest)
     for j in range(first, last):
-        top = maxnum(top, circle_logit(load_tile(x, j), sign, gamma, margin)[0])
-    return top
+        logit = circle_logit(load_tile(x, j), sign, gamma, margin)[0]
+        top = later(top, ordinal(select(logit == logit, logit, lowest)))
+    return from_ordinal(top)
 
 
 @Template

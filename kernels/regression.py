@@ -113,7 +113,7 @@ def poisson(x, t, z, q):
     if LOG_INPUT:
         # Where exp overflows it outgrows the product and t, whatever those are: no inf - inf.
         most = select(rate == infinite, real(1e30), infinite)
-        return loss - minimum(product, most), rate - minimum(t, most), dt, zero
+        return loss - at_most(product, most), rate - at_most(t, most), dt, zero
     return loss - product, one - select(t == zero, zero, t / (x + q[0])), dt, zero
 
 
@@ -121,7 +121,7 @@ def poisson(x, t, z, q):
 def gaussian(x, t, v, q):
     """(log v + d^2 / v) / 2 with v clamped at eps, where its slope is that of the formula at eps, as PyTorch's."""
     half = real(0.5)
-    v = maximum(v, q[0])
+    v = at_least(v, q[0])
     h = x * half - t * half
     g = h / (half * v)
     loss = fma(h, g, half * log(v))
@@ -244,7 +244,7 @@ def tweedie_identity(x, t, z, q):
 def mape(x, t, z, q):
     """|x - t| / max(|t|, eps)"""
     a = fabs(t)
-    m = maximum(a, q[0])
+    m = at_least(a, q[0])
     s = sign(x - t)
     # Half the difference where it could overflow, and nothing can be lost.
     large = a > real(1.0)
@@ -259,7 +259,7 @@ def msle(x, t, z, q):
     """(log1p x - log1p t)^2, as the square of log1p(|x - t| / (1 + min(x, t))), which does not cancel."""
     zero, one = real(0.0), real(1.0)
     d = x - t
-    low = minimum(x, t)
+    low = at_most(x, t)
     y = one + low
     # One logarithm cannot see that both numbers are outside the domain.
     y = select(y < zero, real(np.nan), y)

@@ -169,9 +169,14 @@ def _narrow(buffers, n, numbers):
 
 
 @Template
-def _higher(a, b):
+def _rank(x):
     # A softmax finds its NaN in the sums, the others here.
-    return maxnum(a, b) if SOFTMAX else maximum(a, b)
+    return ordinal(x) if SOFTMAX else rank(x)
+
+
+@Template
+def _raise(tops, i, found):
+    store_wide(tops, i, from_ordinal(later(_rank(real(load_wide(tops, i))), found)))
 
 
 @Template
@@ -193,24 +198,29 @@ def row_tops(mode, n, count, tile, partial):
         t = load_int(tile, INPUT + 1) + r * load_int(tile, STEP + 1)
         z = load_int(tile, INPUT + 2) + r * load_int(tile, STEP + 2)
         y = real(load_wide(own, r)) if HAS_Y else one
-        m0 = m1 = m2 = -real(np.inf)
+        k0 = k1 = k2 = ordinal(-real(np.inf))
         first, size = 0, full
         for _ in range(2):
             for i in range(size):
                 ti = load(t, first + i) if HAS_T else one
                 zi = load(z, first + i) if HAS_Z else one
                 a = TOPS(load(x, first + i), ti, zi, y, q)
-                m0 = _higher(m0, a[0])
+                k0 = later(k0, _rank(a[0]))
                 if TOP_2:
-                    m1 = _higher(m1, a[1])
+                    k1 = later(k1, _rank(a[1]))
                 if TOP_3:
-                    m2 = _higher(m2, a[2])
+                    k2 = later(k2, _rank(a[2]))
             first, size = count - group, group if full < count else 0
-        store_wide(tops, r, _higher(real(load_wide(tops, r)), m0))
+        _raise(tops, r, k0)
         if TOP_2:
-            store_wide(tops + LANE_BYTES, r, _higher(real(load_wide(tops + LANE_BYTES, r)), m1))
+            _raise(tops + LANE_BYTES, r, k1)
         if TOP_3:
-            store_wide(tops + 2 * LANE_BYTES, r, _higher(real(load_wide(tops + 2 * LANE_BYTES, r)), m2))
+            _raise(tops + 2 * LANE_BYTES, r, k2)
+
+
+@Template
+def _higher(top, x):
+    return maxnum(top, x) if SOFTMAX else maximum(top, x)
 
 
 @Template

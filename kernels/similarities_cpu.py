@@ -23,10 +23,12 @@ SHORT_SUM = 4096
 
 @Template
 def largest(x, first, last):
-    top = -real(np.inf)
+    lowest = -real(np.inf)
+    top = ordinal(lowest)
     for j in range(first, last):
-        top = maxnum(top, load_tile(x, j))
-    return top
+        xj = load_tile(x, j)
+        top = later(top, ordinal(select(xj == xj, xj, lowest)))
+    return from_ordinal(top)
 
 
 @Template
@@ -79,9 +81,10 @@ def unit_row(x, y, columns):
             store(y, d, real(np.float64(load(x, d)) * inverse))
         return _sqrt(squares)
     # Squares that vanish or overflow: of x / max |x|.
-    top = real(0.0)
+    largest_size = ordinal(real(0.0))
     for d in range(columns):
-        top = maximum(top, fabs(load(x, d)))
+        largest_size = later(largest_size, ordinal(fabs(load(x, d))))
+    top = from_ordinal(largest_size)
     if top == real(0.0):
         for d in range(columns):
             store(y, d, real(0.0))

@@ -235,7 +235,7 @@ def kl_with_logits_slopes(x, t, z, y, m, c, q):
 
 @Template
 def _clipped(p, q):
-    return minimum(maximum(p, q[0]), q[1])
+    return at_most(at_least(p, q[0]), q[1])
 
 
 @Template

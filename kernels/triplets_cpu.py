@@ -68,15 +68,14 @@ def extremes(phase, low, high, arguments, partial):
         label = load_real(labels_x, i)
         if same != 0:
             store_tile(row, i, -none)  # its key is ``none``
-        best, nearest = none, infinite
+        best_rank, nearest_rank = ordinal(none), ordinal(infinite)
         for j in range(columns):
             key = key_of(squares_y, row, j)
             alike = load_real(labels_y, j) == label
-            if EASY:
-                best = minnum(best, select(alike, key, none))
-            else:
-                best = maxnum(best, select(alike, key, none))
-            nearest = minnum(nearest, select(alike, infinite, key))
+            rank = ordinal(select(alike & (key == key), key, none))
+            best_rank = earlier(best_rank, rank) if EASY else later(best_rank, rank)
+            nearest_rank = earlier(nearest_rank, ordinal(select(alike | (key != key), infinite, key)))
+        best, nearest = from_ordinal(best_rank), from_ordinal(nearest_rank)
         room = real(load_wide(slack, i))
         limit, bound = best + room if EASY else best - room, nearest + room
         positive_count, positive_sum, negative_count, negative_sum = zero, zero, zero, zero
