@@ -74,12 +74,6 @@ from fastloss.kernels.memory_cpu import (
 
 
 @rounded
-def _capped(z, cap):
-    # Rounded, so that the largest logit minus the largest capped logit is exactly 0.
-    return cap * tanh(z / cap)
-
-
-@rounded
 def _others(small, maxima):
     # What all classes but one maximum sum to: the maxima less one, and the terms that a 1 would swallow.
     return (maxima - 1.0) + small

@@ -25,7 +25,6 @@ from fastloss.kernels.classification_cpu import (
     TARGET_OUTER_STRIDE,
     UPSTREAM_STRIDE,
     Z_LOSS,
-    _capped,
     _label_gradient,
     _others,
     _row_loss,
@@ -49,6 +48,7 @@ from fastloss.kernels.launch_cpu import (
     VALUE,
     WEIGHT,
 )
+from fastloss.kernels.logsumexp_cpu import capped
 from fastloss.kernels.memory_cpu import (
     allocate,
     ask_for,
@@ -252,7 +252,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
         if SOFTCAP_ON:
             for c in range(classes):
                 for r in range(n):
-                    store_tile(tile + c * step, r, _capped(load_tile(tile + c * step, r), cap))
+                    store_tile(tile + c * step, r, capped(load_tile(tile + c * step, r), cap))
         if PROBABILITIES:
             offset = outer_index * load_int(arguments, TARGET_OUTER_STRIDE) + inner_index * load_int(
                 arguments, TARGET_INNER_STRIDE

@@ -25,7 +25,6 @@ from fastloss.kernels.classification_cpu import (
     TARGET_OUTER_STRIDE,
     UPSTREAM_STRIDE,
     Z_LOSS,
-    _capped,
     _label_gradient,
     _others,
     _row_loss,
@@ -49,8 +48,10 @@ from fastloss.kernels.launch_cpu import (
     VALUE,
     WEIGHT,
 )
+from fastloss.kernels.logsumexp_cpu import CHUNK, GROUP, beside_top, capped, largest_of, logit
 from fastloss.kernels.memory_cpu import (
     ask_for,
+    ask_for_writing,
     load_double,
     load_int,
     stack_buffer,
@@ -58,16 +59,10 @@ from fastloss.kernels.memory_cpu import (
     store_int,
 )
 
-#: Elements of a row that are summed in the type of the arithmetic before the sum joins a float64.
-CHUNK = 4096
-CHUNK_BYTES = 8 * CHUNK
-#: Elements of a row after which what comes next is asked for, while their exponentials are computed.
-ASKING = 256
-#: Elements of a row are worked on in multiples of this many: four vectors of the widest registers.
-GROUP = 64
 #: Classes in a piece of a huge row, and the bytes of what is noted of one: top, others, mass, dot, smooth_dot.
 PIECE = 65536
 PART_BYTES = 40
+CHUNK_BYTES = 8 * CHUNK
 
 
 @Template
@@ -190,49 +185,27 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
         ahead = ITEMSIZE * (load_int(arguments, OUTER_STRIDE) if inner == 1 else load_int(arguments, INNER_STRIDE))
         if SPLIT:
             ahead = ITEMSIZE * PIECE
+        reads_once = flags & STATS != 0 and not flags & VALUE  # the backward pass
         # The maximum and the others' sum: found, or remembered from the forward pass.
-        if flags & STATS and not flags & VALUE:
+        if reads_once:
             top = load_real(statistics, KEPT_NUMBERS * position)
             others = load_real(statistics, KEPT_NUMBERS * position + 1)
         else:
+            most = last - first if class_stride == 1 else CHUNK
             largest = ordinal(-real(np.inf))
-            start = first
-            while start < last:
-                start, n, skip = next_chunk(start, first, last, CHUNK)
-                z = _chunk(x, class_stride, start, n, buffer)
-                for i in range(n):
-                    largest = later(largest, ordinal(load(z, i)))
-                start += n
+            for start in range(first, last, most):
+                n = min(most, last - start)
+                largest = largest_of(_chunk(x, class_stride, start, n, buffer), n, largest)
             top = from_ordinal(largest)
             if SOFTCAP_ON:
-                top = _capped(top, cap)
-            # All maxima but one are among the others: count them, and leave them out of the sum, where small terms
-            # would be lost beside a 1.
-            small = 0.0
-            maxima = 0.0
-            start = first
-            while start < last:
-                start, n, skip = next_chunk(start, first, last, ASKING)
+                top = capped(top, cap)
+            small = maxima = 0.0
+            for start in range(first, last, most):
+                n = min(most, last - start)
                 z = _chunk(x, class_stride, start, n, buffer)
-                if class_stride == 1:
-                    ask_for(z + ahead, n * ITEMSIZE)
-                chunk_small = zero
-                chunk_maxima = zero
-                if skip == 0:
-                    for i in range(n):
-                        d = (_capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)) - top
-                        is_top = d == zero
-                        chunk_small = accumulate(chunk_small, zero if is_top else exp_softmax(d))
-                        chunk_maxima = accumulate(chunk_maxima, one if is_top else zero)
-                else:  # comparing indices in the loop above would cost half as much again as all of it
-                    for i in range(GROUP):
-                        d = (_capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)) - top
-                        is_top = d == zero
-                        chunk_small = accumulate(chunk_small, zero if is_top | (i < skip) else exp_softmax(d))
-                        chunk_maxima = accumulate(chunk_maxima, one if is_top & (i >= skip) else zero)
-                small += chunk_small
-                maxima += chunk_maxima
-                start += n
+                found = beside_top(z, n, ahead if class_stride == 1 else 0, top, cap)
+                small += found[0]
+                maxima += found[1]
             others = real(_others(small, maxima))
             if flags & STATS and not SPLIT:
                 store_real(statistics, KEPT_NUMBERS * position, top)
@@ -244,10 +217,9 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
         dot = zero
         d_label = zero
         if INDEX:
-            z_label = load(x, label * class_stride)
-            d_label = (_capped(z_label, cap) if SOFTCAP_ON else z_label) - top
+            d_label = logit(x, label * class_stride, cap) - top
             dot = zero if label_weight == zero else label_weight * d_label
-        elif flags & STATS and not flags & VALUE:
+        elif reads_once:
             mass = load_real(statistics, KEPT_NUMBERS * position + 2)
         else:
             wide_mass = 0.0
@@ -261,7 +233,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 chunk_dot = zero
                 if skip == 0:
                     for i in range(n):
-                        d = (_capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)) - top
+                        d = logit(z, i, cap) - top
                         ti = load(tc, i)
                         if FULL and weigh_classes:
                             ti *= load_real(class_weight, start + i)
@@ -269,7 +241,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                         chunk_dot = accumulate(chunk_dot, select(ti == zero, zero, ti * d))
                 else:  # loads under a mask would wait for memory one by one
                     for i in range(GROUP):
-                        d = (_capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)) - top
+                        d = logit(z, i, cap) - top
                         ti = select(i < skip, zero, load(tc, i))
                         if FULL and weigh_classes:
                             ti *= load_real(class_weight, start + i)
@@ -292,12 +264,12 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 chunk_dot = zero
                 if weigh_classes:
                     for i in range(n):
-                        d = (_capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)) - top
+                        d = logit(z, i, cap) - top
                         wi = zero if i < skip else load_real(class_weight, start + i)
                         chunk_dot = accumulate(chunk_dot, zero if wi == zero else wi * d)
                 else:
                     for i in range(n):
-                        d = (_capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)) - top
+                        d = logit(z, i, cap) - top
                         chunk_dot = accumulate(chunk_dot, zero if i < skip else d)
                 wide_dot += chunk_dot
                 start += n
@@ -342,7 +314,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 if FULL or not INDEX:
                     tc = t if INDEX else _chunk(t, target_class_stride, start, n, target_buffer)
                     for i in range(n):
-                        zi = _capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)
+                        zi = logit(z, i, cap)
                         wi = one
                         if weigh_classes:
                             wi = load_real(class_weight, start + i)
@@ -354,7 +326,14 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                             gi *= one - (zi * over_cap) * (zi * over_cap)
                         store(out, i * grad_class_stride, gi)
                 elif grad_class_stride == 1:
-                    for i in range(n):
+                    whole = n // GROUP * GROUP
+                    for base in range(0, whole, GROUP):
+                        ask_for_writing(out + ahead + base * ITEMSIZE, GROUP * ITEMSIZE)
+                        if reads_once:
+                            ask_for(z + ahead + base * ITEMSIZE, GROUP * ITEMSIZE)
+                        for i in range(GROUP):
+                            store(out, base + i, exp_softmax(load(z, base + i) - top) * factor)
+                    for i in range(whole, n):
                         store(out, i, exp_softmax(load(z, i) - top) * factor)
                 else:
                     for i in range(n):
@@ -376,7 +355,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 start, n, skip = next_chunk(start, first, last, CHUNK)
                 z = _chunk(x, class_stride, start, n, buffer)
                 for i in range(n):
-                    d = (_capped(load(z, i), cap) if SOFTCAP_ON else load(z, i)) - top
+                    d = logit(z, i, cap) - top
                     wi = row_scale
                     if FULL:
                         wi *= kept
@@ -475,8 +454,7 @@ def combine_rows(phase, low, high, arguments, partial):
                 outer_index * load_int(arguments, OUTER_STRIDE)
                 + (position - outer_index * inner) * load_int(arguments, INNER_STRIDE)
             )
-            z = load(x, label * load_int(arguments, CLASS_STRIDE))
-            d = (_capped(z, cap) if SOFTCAP_ON else z) - top
+            d = logit(x, label * load_int(arguments, CLASS_STRIDE), cap) - top
             dot = 0.0 if mass == 0.0 else mass * d
         others = real(_others(small, maxima))
         log_sum = log1p(others)

@@ -9,7 +9,6 @@ import numpy as np
 
 from fastloss.kernels import math_cpu
 from fastloss.kernels.build_cpu import Template
-from fastloss.kernels.classification_rows_cpu import ASKING, CHUNK, GROUP, next_chunk
 from fastloss.kernels.ctc_cpu import (
     BACKWARD,
     BLANK,
@@ -51,6 +50,7 @@ from fastloss.kernels.ctc_cpu import (
     _emission_words,
 )
 from fastloss.kernels.launch_cpu import GRAD_INPUT, INPUT
+from fastloss.kernels.logsumexp_cpu import GROUP, beside_top, largest_of
 from fastloss.kernels.memory_cpu import (
     ACCUMULATE,
     LOADS,
@@ -149,36 +149,8 @@ def _sums_in_lanes(n, task, arguments, stats, stats_step):
 @Template
 def _sums_of_row(x, next_x, classes, stats):
     # Likewise of one frame, whose classes lie side by side.
-    zero, one = real(0.0), real(1.0)
-    largest = ordinal(-real(np.inf))
-    start = 0
-    while start < classes:
-        start, n, skip = next_chunk(start, 0, classes, CHUNK)
-        z = x + start * ITEMSIZE
-        for i in range(n):
-            largest = later(largest, ordinal(load(z, i)))
-        start += n
-    top = from_ordinal(largest)
-    small = maxima = 0.0
-    start = 0
-    while start < classes:
-        start, n, skip = next_chunk(start, 0, classes, ASKING)
-        ask_for(next_x + start * ITEMSIZE, n * ITEMSIZE)
-        z = x + start * ITEMSIZE
-        chunk_small = chunk_maxima = zero
-        if skip == 0:
-            for i in range(n):
-                d = load(z, i) - top
-                chunk_small = accumulate(chunk_small, select(d == zero, zero, exp_softmax(d)))
-                chunk_maxima = accumulate(chunk_maxima, select(d == zero, one, zero))
-        else:
-            for i in range(GROUP):
-                d = load(z, i) - top
-                chunk_small = accumulate(chunk_small, select((d == zero) | (i < skip), zero, exp_softmax(d)))
-                chunk_maxima = accumulate(chunk_maxima, select((d == zero) & (i >= skip), one, zero))
-        small += chunk_small
-        maxima += chunk_maxima
-        start += n
+    top = from_ordinal(largest_of(x, classes, ordinal(-real(np.inf))))
+    small, maxima = beside_top(x, classes, next_x - x, top, real(1.0))
     others = (maxima - 1.0) + small
     store_tile(stats, 0, top)
     store_tile(stats, 1, real(1.0 / (1.0 + others)))
@@ -353,19 +325,16 @@ def rows_out(start, n, unused, task, arguments):
             top = over = zero
             if LOGITS:
                 top, over = load_tile(stats + i * stats_step, 0), load_tile(stats + i * stats_step, 1)
-            first = 0
-            while first < classes:
-                first, count, _ = next_chunk(first, 0, classes, ASKING)
-                ask_for(x + (i + 1) * x_step + first * ITEMSIZE, count * ITEMSIZE)
-                ask_for_writing(out + (i + 1) * out_step + first * ITEMSIZE, count * ITEMSIZE)
-                z, o, g = (
-                    x + i * x_step + first * ITEMSIZE,
-                    occupied + first * REALSIZE,
-                    out + i * out_step + first * ITEMSIZE,
-                )
-                for c in range(count):
-                    store(g, c, scale * (_slope(load(z, c), top, over) - load_tile(o, c)))
-                first += count
+            z, g = x + i * x_step, out + i * out_step
+            whole = classes // GROUP * GROUP
+            for first in range(0, whole, GROUP):
+                ask_for(z + x_step + first * ITEMSIZE, GROUP * ITEMSIZE)
+                ask_for_writing(g + out_step + first * ITEMSIZE, GROUP * ITEMSIZE)
+                for c in range(GROUP):
+                    slope = _slope(load(z, first + c), top, over)
+                    store(g, first + c, scale * (slope - load_tile(occupied, first + c)))
+            for c in range(max(0, classes - GROUP) if whole < classes else classes, classes):
+                store(g, c, scale * (_slope(load(z, c), top, over) - load_tile(occupied, c)))
             store_tile(occupied, blank, zero)
             for j in range(labels):
                 store_tile(occupied, load_index(mine, -sign * j), zero)

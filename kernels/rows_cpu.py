@@ -52,6 +52,7 @@ from fastloss.kernels.launch_cpu import (
     VALUE,
     WEIGHT,
 )
+from fastloss.kernels.logsumexp_cpu import beside_top
 from fastloss.kernels.math_cpu import MATH
 from fastloss.kernels.memory_cpu import (
     ACCUMULATE,
@@ -255,6 +256,14 @@ def lane_tops(mode, n, count, tile, partial):
 
 
 @Template
+def _ahead(tile, array, n, count):
+    # How many bytes further on lies what comes after an element of this tile: n rows, or ``count`` elements of the only
+    # row. It is asked for meanwhile: a look that computes more than it reads would else leave memory idle, and the
+    # first look at the next tile would wait.
+    return n * load_int(tile, STEP + array) if n > 1 else count * ITEMSIZE
+
+
+@Template
 def _nothing():
     if WIDE:
         return 0.0
@@ -269,19 +278,6 @@ def _join(total, term, new):
 
 
 @Template
-def _ask_ahead(tile, array, n, count, row, start, size):
-    # What comes ``n`` rows, or ``count`` elements of the only row, after elements start .. start+size of a row: a look
-    # that computes more than it reads would else leave memory idle, and the first look at the next tile would wait.
-    ahead = n * load_int(tile, STEP + array) if n > 1 else count * ITEMSIZE
-    ask_for(row + ahead + start * ITEMSIZE, size * ITEMSIZE)
-
-
-@Template
-def _ask_for_next(tile, array, n, count, row):
-    ask_for_writing(row + (load_int(tile, STEP + array) if n > 1 else count * ITEMSIZE), count * ITEMSIZE)
-
-
-@Template
 def row_sums(mode, n, count, tile, partial):
     """Add to the sums of n rows what ``count`` elements of each give."""
     q = _parameters(tile)
@@ -292,6 +288,7 @@ def row_sums(mode, n, count, tile, partial):
     full = count // GROUP * GROUP
     group = min(GROUP, count)
     back = count - group
+    x_ahead, t_ahead, z_ahead = _ahead(tile, 0, n, count), _ahead(tile, 1, n, count), _ahead(tile, 2, n, count)
     for r in range(n):
         x = load_int(tile, INPUT) + r * load_int(tile, STEP)
         t = load_int(tile, INPUT + 1) + r * load_int(tile, STEP + 1)
@@ -300,17 +297,23 @@ def row_sums(mode, n, count, tile, partial):
         m0 = real(load_wide(tops, r)) if TOP_1 else zero
         m1 = real(load_wide(tops + LANE_BYTES, r)) if TOP_2 else zero
         m2 = real(load_wide(tops + 2 * LANE_BYTES, r)) if TOP_3 else zero
+        if SOFTMAX and not SOFTMAX_TWO and not SUM_1:
+            # One class makes the loss: nothing is added up but exponentials.
+            e0, n0 = beside_top(x, count, x_ahead, m0, one)
+            _add_to(small, r, e0)
+            _add_to(maxima, r, n0)
+            continue
         s0 = s1 = s2 = s3 = e0 = e1 = n0 = n1 = 0.0
         start = 0
         while start < count:
             first, size, skip = start, min(SHORT_SUM, full - start), 0
             if start == full:
                 first, size, skip = back, group, full - back
-            _ask_ahead(tile, 0, n, count, x, first, size)
+            ask_for(x + x_ahead + first * ITEMSIZE, size * ITEMSIZE)
             if HAS_T:
-                _ask_ahead(tile, 1, n, count, t, first, size)
+                ask_for(t + t_ahead + first * ITEMSIZE, size * ITEMSIZE)
             if HAS_Z:
-                _ask_ahead(tile, 2, n, count, z, first, size)
+                ask_for(z + z_ahead + first * ITEMSIZE, size * ITEMSIZE)
             start += size - skip
             short_e0 = short_e1 = short_n0 = short_n1 = zero
             short_0 = short_1 = short_2 = short_3 = _nothing()
@@ -540,8 +543,7 @@ def row_slopes(mode, n, count, tile, partial):
     zero, one = real(0.0), real(1.0)
     buffers = load_int(tile, BUFFERS)
     own, tops, coefficient = buffers + OWN * LANE_BYTES, buffers + TOP * LANE_BYTES, buffers + COEFFICIENT * LANE_BYTES
-    full = count // GROUP * GROUP
-    group = min(GROUP, count)
+    gx_ahead, gt_ahead = _ahead(tile, 3, n, count), _ahead(tile, 4, n, count)
     for r in range(n):
         x = load_int(tile, INPUT) + r * load_int(tile, STEP)
         t = load_int(tile, INPUT + 1) + r * load_int(tile, STEP + 1)
@@ -563,12 +565,17 @@ def row_slopes(mode, n, count, tile, partial):
         )
         dead = load_wide(buffers + WEIGHTS * LANE_BYTES, r) == 0.0
         scale = real(load_wide(buffers + SCALES * LANE_BYTES, r))
-        if WANT_X:
-            _ask_for_next(tile, 3, n, count, gx)
-        if WANT_T:
-            _ask_for_next(tile, 4, n, count, gt)
-        first, size = 0, full
-        for _ in range(2):
+        start = 0
+        while start < count:
+            rest = count - start
+            first, size = start, min(SHORT_SUM, rest // GROUP * GROUP)
+            if WANT_X:
+                ask_for_writing(gx + gx_ahead + start * ITEMSIZE, size * ITEMSIZE)
+            if WANT_T:
+                ask_for_writing(gt + gt_ahead + start * ITEMSIZE, size * ITEMSIZE)
+            if size == 0:  # what is left over of groups, by stepping back
+                size = min(GROUP, count)
+                first = count - size
             # One stream of stores at a time: more of them break up the writing of whole lines.
             if WANT_X:
                 for i in range(first, first + size):
@@ -579,7 +586,7 @@ def row_slopes(mode, n, count, tile, partial):
             if WANT_Z:
                 for i in range(first, first + size):
                     store(gz, i, select(dead, zero, _slopes_at(x, t, z, i, y, m, c, q)[2] * scale))
-            first, size = count - group, group if full < count else 0
+            start += size
 
 
 @Template

@@ -414,7 +414,8 @@ def test_intrinsics():
         "maximum": [(1, 2, 2), (NAN, 1, NAN), (1, NAN, NAN), (-0.0, 0.0, 0.0), (-INF, 3, 3)],
         "minimum": [(1, 2, 1), (NAN, 1, NAN), (1, NAN, NAN), (0.0, -0.0, -0.0), (INF, 3, 3)],
         "maxnum": [(1, 2, 2), (NAN, 1, 1), (1, NAN, 1), (NAN, NAN, NAN)],
-        "minnum": [(1, 2, 1), (NAN, 1, 1), (1, NAN, 1), (NAN, NAN, NAN)],
+        "at_least": [(1, 2, 2), (2, 1, 2), (NAN, 1, NAN), (-INF, 3, 3)],
+        "at_most": [(1, 2, 1), (2, 1, 1), (NAN, 1, NAN), (INF, 3, 3)],
         "copysign": [(2, -0.0, -2), (-2, 1, 2), (0.0, -1, -0.0)],
     }
     for dtype in DTYPES:
@@ -428,6 +429,31 @@ def test_intrinsics():
             out = np.empty(1, dtype)
             loop_over(MATH[dtype][name])(np.array([x], dtype), out)
             assert_same(out, np.array([expected], dtype), [name])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_ordinals_are_in_the_order_of_the_floats(dtype):
+    maths = MATH[dtype]
+    ordinal, from_ordinal, rank = maths["ordinal"], maths["from_ordinal"], maths["rank"]
+    earlier, later = maths["earlier"], maths["later"]
+
+    @njit
+    def both(x, y):
+        return ordinal(x), rank(x), from_ordinal(ordinal(x)), later(ordinal(x), ordinal(y)), earlier(rank(x), rank(y))
+
+    tiny = np.finfo(dtype).smallest_subnormal
+    numbers = np.array([-INF, -1e30, -1, -tiny, -0.0, 0.0, tiny, 1, 1e30, INF, NAN], dtype)
+    found = [both(x, y) for x, y in zip(numbers, numbers[::-1], strict=True)]
+    ordinals = [row[0] for row in found]
+    assert ordinals == sorted(set(ordinals))
+    assert [row[1] for row in found] == ordinals
+    assert_same(np.array([row[2] for row in found]), numbers, numbers)
+    assert [row[3] for row in found] == [max(pair) for pair in zip(ordinals, ordinals[::-1], strict=True)]
+    assert [row[4] for row in found] == [min(pair) for pair in zip(ordinals, ordinals[::-1], strict=True)]
+    # A NaN of the other sign is the least, but for ``rank``.
+    negative = np.copysign(numbers[-1:], -1)[0]
+    assert both(negative, negative)[0] < ordinals[0]
+    assert both(negative, negative)[1] == ordinals[-1]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
