@@ -267,8 +267,13 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                 lanes,
             )
 
-        # 3. The maximum and the others' sum: found, or remembered from the forward pass.
-        if flags & STATS and not flags & VALUE:
+        # 3. The maximum and the others' sum: found, or remembered from the forward pass. Where nothing else is made of
+        # the logits, their exponentials take their place in the tile.
+        backward = flags & STATS != 0 and not flags & VALUE
+        if INDEX:
+            for r in range(n):
+                store_tile(dot, r, load_tile(tile, load_wide_index(label, r) * lanes + r))
+        if backward:
             for r in range(n):
                 store_tile(top, r, load_real(statistics, KEPT_NUMBERS * (start + r)))
                 store_tile(others, r, load_real(statistics, KEPT_NUMBERS * (start + r) + 1))
@@ -296,7 +301,11 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                     for r in range(n):
                         d = load_tile(tile + c * step, r) - load_tile(top, r)
                         e = load_tile(tile + (c + 1) * step, r) - load_tile(top, r)
-                        small = (zero if d == zero else exp_softmax(d)) + (zero if e == zero else exp_softmax(e))
+                        exp_d, exp_e = exp_softmax(d), exp_softmax(e)
+                        if INDEX and not FULL:
+                            store_tile(tile + c * step, r, exp_d)
+                            store_tile(tile + (c + 1) * step, r, exp_e)
+                        small = (zero if d == zero else exp_d) + (zero if e == zero else exp_e)
                         store_tile(others, r, load_tile(others, r) + small)
                         count = (one if d == zero else zero) + (one if e == zero else zero)
                         store_tile(maxima, r, load_tile(maxima, r) + count)
@@ -305,7 +314,10 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                         ask_for(next_tile + (last - 1) * class_bytes, n * ITEMSIZE)
                     for r in range(n):
                         d = load_tile(tile + (last - 1) * step, r) - load_tile(top, r)
-                        store_tile(others, r, load_tile(others, r) + (zero if d == zero else exp_softmax(d)))
+                        exp_d = exp_softmax(d)
+                        if INDEX and not FULL:
+                            store_tile(tile + (last - 1) * step, r, exp_d)
+                        store_tile(others, r, load_tile(others, r) + (zero if d == zero else exp_d))
                         store_tile(maxima, r, load_tile(maxima, r) + (one if d == zero else zero))
                 for r in range(n):
                     store_wide(folded, r, load_wide(folded, r) + load_tile(others, r))
@@ -351,9 +363,6 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
             for r in range(n):
                 u = load_real(upstream, (start + r) * upstream_stride)
                 store_tile(row_scale, r, load_tile(row_scale, r) * u)
-        if INDEX:
-            for r in range(n):
-                store_tile(dot, r, load_tile(tile, load_wide_index(label, r) * lanes + r))
         tile_total = zero
         for r in range(n):
             m_top = load_tile(top, r)
@@ -434,6 +443,11 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                     wc = one
                     if weigh_classes:
                         wc = load_real(class_weight, c)
+                if INDEX and not FULL and not backward:
+                    for r in range(n):
+                        g = load_tile(tile + c * step, r) * load_tile(factor, r)
+                        store_tile(tile + c * step, r, zero if load_tile(live, r) == zero else g)
+                    continue
                 for r in range(n):
                     z = load_tile(tile + c * step, r)
                     g = exp_softmax(z - load_tile(top, r)) * load_tile(factor, r)
