@@ -262,9 +262,15 @@ class ElementwiseProblem:
         formula = style.template({**self.options, **self.constants})
         constants = {"FORMULA": formula, "PLAIN": plain, "HAS_THIRD": operands[2] is not None}
         constants |= self.constants
+        staged = formula.first is not None
+        constants["STAGED"] = staged
+        if staged:
+            constants["FIRST"] = formula.first
         compiled: dict[int, Any] = {}
         if flags & launch.VALUE:
-            compiled[kernels.LOOPS] = build_cpu.kernel(kernels.loops, dtype, **constants)
+            compiled[kernels.LOOPS] = build_cpu.kernel(
+                kernels.loops, dtype, **constants, ASKS=staged or bool(style.checked)
+            )
         fused = flags & launch.VALUE and self.reduction != "none"
         for operand, flag in enumerate((launch.GRAD, launch.GRAD_TARGET, launch.GRAD_THIRD)):
             if flags & flag and (operand or not fused):

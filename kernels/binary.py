@@ -1,9 +1,17 @@
 """Formulas of binary classification, of one element: see elementwise_cpu.py."""
 
-from fastloss.kernels.build_cpu import Template
+from fastloss.kernels.build_cpu import Template, staged
+
+#: Whether a formula's first half was found in a loop of its own.
+STAGED = False
 
 
 @Template
+def _small_exponential(x, t, z, q):
+    return exp_nonpositive(-fabs(x))
+
+
+@staged(_small_exponential)
 def bce_with_logits(x, t, p, q):
     """p t softplus(-x) + (1 - t) softplus(x), with t smoothed to s = (1 - e) t + e / 2.
 
@@ -16,7 +24,7 @@ def bce_with_logits(x, t, p, q):
     a, b = q[0], q[1]
     s = t * a + b
     r = one - s
-    e = exp_nonpositive(-fabs(x))
+    e = q[5] if STAGED else _small_exponential(x, t, x, q)
     log_term = log1p_unit(e)
     large = one / (one + e)
     small = e * large
@@ -81,7 +89,7 @@ def focal_power(x, gamma):
     return general_power(x, gamma)
 
 
-@Template
+@staged(_small_exponential)
 def sigmoid_focal(x, t, z, q):
     """A m^gamma c: c = s softplus(-x) + (1 - s) softplus(x), m = 1 - p_t = p (1 - s) + (1 - p) s, A = alpha s + ...
 
@@ -90,13 +98,13 @@ def sigmoid_focal(x, t, z, q):
     dm / dx = +-(v - u) e L^2: all accurate relative to themselves for u or v = 0, and of one sign. dc / ds = -x.
     """
     zero, one = real(0.0), real(1.0)
-    a, b, alpha, gamma, _ = q
+    a, b, alpha, gamma = q[0], q[1], q[2], q[3]
     plain = alpha < zero
     weight_1 = select(plain, one, alpha)
     weight_0 = select(plain, one, one - alpha)
     s = t * a + b
     r = one - s
-    e = exp_nonpositive(-fabs(x))
+    e = q[5] if STAGED else _small_exponential(x, t, x, q)
     large = one / (one + e)
     log_term = log1p_unit(e)
     negative = maximum(-x, zero) + log_term
@@ -142,7 +150,7 @@ def negative_power(x, gamma):
     return general_power(x, gamma)
 
 
-@Template
+@staged(_small_exponential)
 def asymmetric(x, t, z, q):
     """s (1 - p)^gamma+ softplus(-x) + (1 - s) p_m^gamma- n, p_m = max(p - clip, 0), n = -log(1 - p_m), s = t a + b.
 
@@ -150,9 +158,9 @@ def asymmetric(x, t, z, q):
     dropped, as is p times softplus(-x) where p is 0.
     """
     zero, one = real(0.0), real(1.0)
-    a, b, gamma_neg, gamma_pos, clip = q
+    a, b, gamma_neg, gamma_pos, clip = q[0], q[1], q[2], q[3], q[4]
     s = t * a + b
-    e = exp_nonpositive(-fabs(x))
+    e = q[5] if STAGED else _small_exponential(x, t, x, q)
     log_term = log1p_unit(e)
     large = one / (one + e)
     small = e * large

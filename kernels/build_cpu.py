@@ -35,9 +35,10 @@ KERNEL_SIGNATURE = types.void(types.intp, types.intp, types.intp, types.intp, ty
 class Template:
     """A kernel, or a helper of kernels, whose globals are bound when it is known for which dtype."""
 
-    def __init__(self, function, fastmath=FASTMATH):
+    def __init__(self, function, fastmath=FASTMATH, first=None):
         self.function = function
         self.fastmath = set(fastmath)
+        self.first = first
         self.__doc__ = function.__doc__
 
     def bind(self, names, name, done):
@@ -60,6 +61,16 @@ class Template:
 def rounded(function):
     """A template whose products are rounded before they are added to anything."""
     return Template(function, ())
+
+
+def staged(first):
+    """A formula of two halves, the first of which is ``first(x, t, z, q)`` and becomes the sixth number of ``q``.
+
+    What bounds a long formula is not its operations but how many of them wait for each other: a processor looks ahead
+    some two hundred. In two loops over a tile it waits half as long (``asymmetric_loss`` 9.8 to 7.3 ms). Where
+    ``STAGED`` is false, the formula calls its first half itself.
+    """
+    return lambda function: Template(function, first=first)
 
 
 def names_of(dtype):

@@ -4,7 +4,7 @@
 and has a slope of 0, whatever its logarithm is multiplied by.
 """
 
-from fastloss.kernels.build_cpu import Template
+from fastloss.kernels.build_cpu import Template, staged
 
 
 @Template
@@ -72,6 +72,11 @@ def small_log_cosh(s):
 
 
 @Template
+def _log_ratio(x, t, z, q):
+    return x - t if LOG_TARGET else x - log(t)
+
+
+@staged(_log_ratio)
 def js(x, t, z, q):
     """(p log(p / m) + q log(q / m)) / 2, m = (p + q) / 2.
 
@@ -82,12 +87,8 @@ def js(x, t, z, q):
     """
     zero, half, one, limit = real(0.0), real(0.5), real(1.0), real(1.4)
     p = exp(x)
-    if LOG_TARGET:
-        q_ = exp(t)
-        d = x - t
-    else:
-        q_ = t
-        d = x - log(t)
+    q_ = exp(t) if LOG_TARGET else t
+    d = q[5] if STAGED else _log_ratio(x, t, z, q)
     a = minimum(fabs(d), real(1000.0))  # whose exponential is 0: no inf * 0
     near = a < limit
     s = select(near, a * a, one)

@@ -10,8 +10,8 @@ Two layers, so that a new formula compiles nothing but its own loops:
   place if contiguous, gathered into a buffer if strided or broadcast, a tile of ones if absent. It knows bytes only
   and is compiled once for all losses, dtypes and layouts.
 - ``loops`` and ``slopes`` run over one tile; compiled for each formula and dtype, without weights (``PLAIN``) or with.
-  Their choices are ``select``, never ``a if c else b``: LLVM turns such a branch into loads under a mask, which made a
-  loop over memory twice as slow.
+  A formula in two halves (``STAGED``) takes two loops. Their choices are ``select``, never ``a if c else b``: LLVM
+  turns such a branch into loads under a mask, which made a loop over memory twice as slow.
 """
 
 from fastloss.kernels.build_cpu import Template
@@ -37,6 +37,8 @@ from fastloss.kernels.launch_cpu import (
     WEIGHT,
 )
 from fastloss.kernels.memory_cpu import (
+    ask_for,
+    ask_for_writing,
     call_kernel,
     copy_2,
     copy_4,
@@ -74,6 +76,7 @@ ABSENT, CONTIGUOUS, STRIDED, ONE_FOR_ALL = range(4)
 
 TILE = 2048
 TILE_BYTES = 8 * TILE
+GROUP = 64
 BUFFERS_BYTES = (OPERANDS + 1) * TILE_BYTES  # one for each operand, and for losses that are only summed
 
 # Modes of ``loops``.
@@ -93,6 +96,49 @@ def _parameters(arguments):
 
 
 @Template
+def _find(x, t, z, first, n, q, found):
+    # The first halves of a formula.
+    if STAGED:
+        for i in range(first, first + n):
+            zi = load(z, i) if HAS_THIRD else real(1.0)
+            store_tile(found, i, FIRST(load(x, i), load(t, i), zi, q))
+
+
+@Template
+def _with(q, found, i):
+    return (q[0], q[1], q[2], q[3], q[4], load_tile(found, i)) if STAGED else q
+
+
+@Template
+def _add_up(x, t, z, w, s, losses, found, first, n, q, ignored):
+    # Losses first .. first+n, to be added up.
+    zero, one = real(0.0), real(1.0)
+    for i in range(first, first + n):
+        ti = load(t, i)
+        loss = FORMULA(load(x, i), ti, load(z, i) if HAS_THIRD else one, _with(q, found, i))[0]
+        if not PLAIN:
+            wi = load(w, i) * load(s, i)
+            loss = select((ti == ignored) | (wi == zero), zero, loss * wi)
+        store_tile(losses, i, loss)
+
+
+@Template
+def _add_up_and_slope(x, t, z, w, s, u, losses, grad, found, first, n, q, ignored, scale):
+    zero, one = real(0.0), real(1.0)
+    for i in range(first, first + n):
+        ti = load(t, i)
+        result = FORMULA(load(x, i), ti, load(z, i) if HAS_THIRD else one, _with(q, found, i))
+        if PLAIN:
+            store_tile(losses, i, result[0])
+            store(grad, i, result[1] * scale)
+        else:
+            wi = load(w, i) * load(s, i)
+            none = (ti == ignored) | (wi == zero)
+            store_tile(losses, i, select(none, zero, result[0] * wi))
+            store(grad, i, select(none, zero, result[1] * wi * (scale * load(u, i))))
+
+
+@Template
 def loops(mode, low, high, arguments, partial):
     x = load_int(arguments, INPUT)
     t = load_int(arguments, TARGET)
@@ -106,39 +152,41 @@ def loops(mode, low, high, arguments, partial):
     ignored = real(load_double(arguments, IGNORED))  # NaN where nothing is ignored: it equals no target
     scale = real(load_double(arguments, SCALE))
     zero, one = real(0.0), real(1.0)
-    total = zero
+    found = stack_buffer(TILE_BYTES)
+    _find(x, t, z, 0, high, q, found)
     # A weight of 0 gives 0, whatever it stands before.
-    if mode == SUM:
+    if mode == LOSS:
         for i in range(high):
             ti = load(t, i)
-            loss = FORMULA(load(x, i), ti, load(z, i) if HAS_THIRD else one, q)[0]
-            if not PLAIN:
-                wi = load(w, i) * load(s, i)
-                loss = select((ti == ignored) | (wi == zero), zero, loss * wi)
-            store_tile(losses, i, loss)
-    elif mode == LOSS:
-        for i in range(high):
-            ti = load(t, i)
-            loss = FORMULA(load(x, i), ti, load(z, i) if HAS_THIRD else one, q)[0]
+            loss = FORMULA(load(x, i), ti, load(z, i) if HAS_THIRD else one, _with(q, found, i))[0]
             if not PLAIN:
                 wi = load(w, i) * load(s, i)
                 loss = select((ti == ignored) | (wi == zero), zero, loss * wi)
             store(losses, i, loss)
-    else:
-        for i in range(high):
-            ti = load(t, i)
-            result = FORMULA(load(x, i), ti, load(z, i) if HAS_THIRD else one, q)
-            if PLAIN:
-                store_tile(losses, i, result[0])
-                store(grad, i, result[1] * scale)
+        store_double(partial, 0, 0.0)
+        return
+    done = 0
+    if ASKS:
+        # A loop that comes before this one, over the first halves or for numbers outside of the domain, computes little
+        # and would wait for memory: so here the next tile is asked for. What one loop reads alone, the processor
+        # follows by itself.
+        for base in range(0, high - GROUP + 1, GROUP):
+            at = (base + TILE) * ITEMSIZE
+            ask_for(x + at, GROUP * ITEMSIZE)
+            ask_for(t + at, GROUP * ITEMSIZE)
+            if mode == SUM:
+                _add_up(x, t, z, w, s, losses, found, base, GROUP, q, ignored)
             else:
-                wi = load(w, i) * load(s, i)
-                none = (ti == ignored) | (wi == zero)
-                store_tile(losses, i, select(none, zero, result[0] * wi))
-                store(grad, i, select(none, zero, result[1] * wi * (scale * load(u, i))))
-    if mode != LOSS:
-        for i in range(high):
-            total = accumulate(total, load_tile(losses, i))
+                ask_for_writing(grad + at, GROUP * ITEMSIZE)
+                _add_up_and_slope(x, t, z, w, s, u, losses, grad, found, base, GROUP, q, ignored, scale)
+            done = base + GROUP
+    if mode == SUM:
+        _add_up(x, t, z, w, s, losses, found, done, high - done, q, ignored)
+    else:
+        _add_up_and_slope(x, t, z, w, s, u, losses, grad, found, done, high - done, q, ignored, scale)
+    total = zero
+    for i in range(high):
+        total = accumulate(total, load_tile(losses, i))
     store_double(partial, 0, total)
 
 
@@ -156,9 +204,11 @@ def slopes(phase, low, high, arguments, partial):
     ignored = real(load_double(arguments, IGNORED))
     scale = real(load_double(arguments, SCALE))
     zero, one = real(0.0), real(1.0)
+    found = stack_buffer(TILE_BYTES)
+    _find(x, t, z, 0, high, q, found)
     for i in range(high):
         ti = load(t, i)
-        slope = FORMULA(load(x, i), ti, load(z, i) if HAS_THIRD else one, q)[1 + WRT]
+        slope = FORMULA(load(x, i), ti, load(z, i) if HAS_THIRD else one, _with(q, found, i))[1 + WRT]
         if PLAIN:
             slope *= scale
         else:

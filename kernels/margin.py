@@ -4,7 +4,7 @@ A slope at a kink is that of the side where the loss is not 0, as of PyTorch's `
 at weights of 0 would learn nothing otherwise. A NaN goes into the loss, and its slope there is 0, as there.
 """
 
-from fastloss.kernels.build_cpu import Template
+from fastloss.kernels.build_cpu import Template, staged
 
 
 @Template
@@ -46,6 +46,12 @@ def hinge_embedding(x, t, z, q):
 
 
 @Template
+def _logistic_exponential(x, t, z, q):
+    y = t + (t - real(1.0)) if TARGETS == "binary" else t
+    return exp_nonpositive(-fabs(y * x))
+
+
+@staged(_logistic_exponential)
 def logistic(x, t, z, q):
     """log(1 + exp(-y x)), with y = t or 2 t - 1, and (1 - e / 2) of it and e / 2 of that of -y under smoothing.
 
@@ -57,7 +63,7 @@ def logistic(x, t, z, q):
     if TARGETS == "binary":
         y, inner = t + (t - one), two
     m = y * x
-    e = exp_nonpositive(-fabs(m))
+    e = q[5] if STAGED else _logistic_exponential(x, t, z, q)
     log_term = log1p_unit(e)
     large = one / (one + e)
     small = e * large
@@ -70,11 +76,16 @@ def logistic(x, t, z, q):
 
 
 @Template
+def _soft_margin_exponential(x, t, z, q):
+    return exp_nonpositive(-fabs(t * x))
+
+
+@staged(_soft_margin_exponential)
 def soft_margin(x, t, z, q):
     """log(1 + exp(-t x))"""
     zero, one = real(0.0), real(1.0)
     m = t * x
-    e = exp_nonpositive(-fabs(m))
+    e = q[5] if STAGED else _soft_margin_exponential(x, t, z, q)
     large = one / (one + e)
     slope = -select(m >= zero, e * large, large)
     return maximum(-m, zero) + log1p_unit(e), slope * t, select(slope == zero, zero, slope * x), zero

@@ -9,7 +9,7 @@ product that value and slope share is written into sums as ``fma``: then all loo
 
 import numpy as np
 
-from fastloss.kernels.build_cpu import Template
+from fastloss.kernels.build_cpu import Template, staged
 
 
 @Template
@@ -63,6 +63,11 @@ def huber(x, t, z, q):
 
 
 @Template
+def _log_cosh_exponential(x, t, z, q):
+    return expm1(-fabs(x - t))
+
+
+@staged(_log_cosh_exponential)
 def log_cosh(x, t, z, q):
     """log cosh d, from m = expm1(-|d|), so that exp(-|d|) = 1 + m.
 
@@ -72,7 +77,7 @@ def log_cosh(x, t, z, q):
     one = real(1.0)
     d = x - t
     a = fabs(d)
-    m = expm1(-a)
+    m = q[5] if STAGED else _log_cosh_exponential(x, t, z, q)
     e = one + m
     square = e * e
     near = a < one
