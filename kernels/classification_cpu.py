@@ -38,12 +38,15 @@ from fastloss.kernels.launch_cpu import (
     WEIGHT,
 )
 from fastloss.kernels.memory_cpu import (
+    ACCUMULATE,
     load_double,
     load_int,
     stack_buffer,
     store_double,
     store_int,
 )
+
+add_wide = ACCUMULATE["float64"]
 
 # Class weights, sample weights, upstream gradients, losses and statistics are of the type of the arithmetic.
 # Parameters. Strides count elements: of logits, of their gradient, of the target (or its probabilities).
@@ -96,8 +99,8 @@ def _label_gradient(d, others, mass, slope, label_mass, smoothing, weight_sum):
     return gradient + (smoothing * (weight_sum - label_mass) + (slope - mass)) if FULL else gradient
 
 
-#: Positions whose numbers are loaded together.
-GROUP = 64
+#: Positions that are worked on together.
+GROUP = 256
 GROUP_BYTES = 8 * GROUP
 
 
@@ -124,6 +127,7 @@ def nll(phase, low, high, arguments, partial):
     labels = stack_buffer(GROUP_BYTES)
     places = stack_buffer(GROUP_BYTES)
     found = stack_buffer(GROUP_BYTES)
+    weights = stack_buffer(GROUP_BYTES)
     total = 0.0
     counted = 0.0
     bad = -1
@@ -144,38 +148,50 @@ def nll(phase, low, high, arguments, partial):
                 if bad < 0 and label != ignore_index and (label < 0 or label >= classes):
                     bad = start + i
             break
-        if inner == 1:
+        outer_index = start // inner
+        inner_index = start - outer_index * inner
+        if inner == 1 or inner_index + n <= inner:  # evenly spaced: no division for each
+            step = outer_stride if inner == 1 else inner_stride
+            offset = outer_index * outer_stride + inner_index * inner_stride
             for i in range(n):
-                store_wide_index(places, i, load_wide_index(places, i) + (start + i) * outer_stride)
+                store_wide_index(places, i, load_wide_index(places, i) + offset + i * step)
         else:
             for i in range(n):
                 outer_index = (start + i) // inner
                 inner_index = start + i - outer_index * inner
                 offset = outer_index * outer_stride + inner_index * inner_stride
                 store_wide_index(places, i, load_wide_index(places, i) + offset)
-        if phase != COUNTING and flags & VALUE:
+        # What each position weighs: 0 where it is ignored.
+        for i in range(n):
+            store_tile(weights, i, select(load_wide_index(labels, i) == ignore_index, zero, one))
+        if class_weight != 0:
+            for i in range(n):
+                if load_tile(weights, i) != zero:
+                    store_tile(weights, i, load_real(class_weight, load_wide_index(labels, i)))
+        if sample_weight != 0:
+            for i in range(n):
+                ignored = load_wide_index(labels, i) == ignore_index
+                weight = load_tile(weights, i) * load_real(sample_weight, start + i)
+                store_tile(weights, i, select(ignored, zero, weight))
+        for i in range(n):
+            counted = add_wide(counted, np.float64(load_tile(weights, i)))
+        if phase == COUNTING:
+            continue
+        if flags & VALUE:
             for i in range(n):
                 store_tile(found, i, load(log_probabilities, load_wide_index(places, i)))
-        for i in range(n):
-            position = start + i
-            label = load_wide_index(labels, i)
-            weight = one
-            if label == ignore_index:
-                weight = zero
-            else:
-                if class_weight != 0:
-                    weight = load_real(class_weight, label)
-                if sample_weight != 0:
-                    weight *= load_real(sample_weight, position)
-                counted += weight
-            if phase == COUNTING:
-                continue
-            if flags & VALUE:
-                loss = select(weight == zero, zero, -load_tile(found, i) * weight)
-                total += loss
-                if losses != 0:
-                    store_real(losses, position, loss)
-            if flags & GRAD:
+            for i in range(n):
+                weight = load_tile(weights, i)
+                store_tile(found, i, select(weight == zero, zero, -load_tile(found, i) * weight))
+            for i in range(n):
+                total = add_wide(total, np.float64(load_tile(found, i)))
+            if losses != 0:
+                for i in range(n):
+                    store_real(losses, start + i, load_tile(found, i))
+        if flags & GRAD:
+            for i in range(n):
+                position = start + i
+                label = load_wide_index(labels, i)
                 outer_index = position // inner
                 inner_index = position - outer_index * inner
                 g = grads + ITEMSIZE * (
@@ -189,7 +205,7 @@ def nll(phase, low, high, arguments, partial):
                     for c in range(classes):
                         store(g, c * grad_class_stride, zero)
                 if label != ignore_index:
-                    slope = scale * weight
+                    slope = scale * load_tile(weights, i)
                     if upstream != 0:
                         slope *= load_real(upstream, position * load_int(arguments, UPSTREAM_STRIDE))
                     store(g, label * grad_class_stride, -slope)
