@@ -61,6 +61,12 @@ def test_the_second_process_compiles_nothing(filled):
     assert contents(filled) == before
 
 
+def test_a_cached_call_does_not_load_what_compiling_needs(filled):
+    """All that Numba knows of NumPy, and SciPy where it is installed: more than half of a first call."""
+    done = "\nimport sys; assert not {'numba.np.arraymath', 'scipy.linalg'} & set(sys.modules)"
+    run(CALL + done, FASTLOSS_CACHE_DIR=filled)
+
+
 def test_compilation_can_be_forbidden(tmp_path):
     """The refusal above works: without a cache the same process fails."""
     forbidden = "from numba.core import compiler\ndef refuse(*args, **kwargs): raise RuntimeError('compiled')\n"

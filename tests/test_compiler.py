@@ -1,0 +1,77 @@
+"""Numba's compiler with the passes that kernels need: what it must not change, and what it saves."""
+
+import gc
+
+import numpy as np
+import pytest
+from numba import njit
+
+from fastloss.kernels.build_cpu import Template
+from fastloss.kernels.compiler_cpu import collector_asleep, helper
+
+
+@pytest.mark.parametrize("enabled", (True, False))
+def test_the_collector_is_as_before(enabled):
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        with pytest.raises(ZeroDivisionError), collector_asleep():
+            assert not gc.isenabled()
+            raise ZeroDivisionError
+        assert gc.isenabled() == enabled
+    finally:
+        (gc.enable if before else gc.disable)()
+
+
+def test_a_literal_makes_no_second_version():
+    @helper(())
+    def twice(x):
+        return x + x
+
+    @njit
+    def call(x):
+        return twice(x) + twice(3) + twice(4)
+
+    assert call(2) == 18
+    assert [str(sig.args) for sig in twice.nopython_signatures] == ["(int64,)"]
+
+
+def test_a_helper_inlines_another():
+    """Its code lives in those that call it: nothing is left to link."""
+
+    @helper({"contract"})
+    def inner(x, y):
+        return x * y
+
+    @helper({"contract"})
+    def outer(x):
+        return inner(x, x) + np.float32(1.0)
+
+    @njit
+    def call(x):
+        return outer(x)
+
+    assert call(np.float32(3.0)) == 10.0
+    assert call(2.0) == 5.0  # and another version for another type
+    assert len(outer.nopython_signatures) == 2
+
+
+def test_a_helper_is_not_for_python():
+    with pytest.raises(TypeError):
+        helper(())(lambda x: x)(1.0)
+
+
+def test_constants_of_a_binding_prune_branches():
+    """What a constant rules out is not even typed."""
+
+    @Template
+    def choose(x):
+        return x + 1 if SIMPLE else no_such_name(x)  # noqa: F821
+
+    bound = helper(())(choose.bind({"SIMPLE": True}, "choose_simple", {}))
+
+    @njit
+    def call(x):
+        return bound(x)
+
+    assert call(1) == 2
