@@ -13,12 +13,38 @@ from numba import types
 from numba.core import compiler, typed_passes, untyped_passes
 from numba.core.ccallback import CFunc
 from numba.core.codegen import CPUCodeLibrary, JITCodeLibrary
-from numba.core.compiler_machinery import PassManager
+from numba.core.compiler_machinery import PassManager, register_pass
+from numba.core.ir_utils import build_definitions
 from numba.core.registry import CPUDispatcher
+from numba.core.ssa import reconstruct_ssa
 
 
 class _PassManager(PassManager):
     _ENFORCING = False  # after each pass, analyses that none of those below asks for: an eighth of the time
+
+
+# Two passes without the analysis of variables' lifetimes that Numba adds to each: the last pass before lowering makes
+# it anyway.
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _Ssa(untyped_passes.ReconstructSSA):
+    _name = "fastloss_ssa"
+
+    def run_pass(self, state):
+        state.func_ir = reconstruct_ssa(state.func_ir)
+        state.func_ir._definitions = build_definitions(state.func_ir.blocks)
+        return True
+
+
+@register_pass(mutates_CFG=False, analysis_only=False)
+class _StripPhis(typed_passes.PreLowerStripPhis):
+    _name = "fastloss_strip_phis"
+
+    def run_pass(self, state):
+        state.func_ir = self._strip_phi_nodes(state.func_ir)
+        state.func_ir._definitions = build_definitions(state.func_ir.blocks)
+        return True
 
 
 def _passes():
@@ -26,13 +52,12 @@ def _passes():
     for one in (
         untyped_passes.TranslateByteCode,
         untyped_passes.FixupArgs,
-        untyped_passes.IRProcessing,
         untyped_passes.RewriteSemanticConstants,
         untyped_passes.DeadBranchPrune,  # what a binding's constants rule out is not compiled
         untyped_passes.GenericRewrites,  # constant places in tuples
-        untyped_passes.ReconstructSSA,
+        _Ssa,
         typed_passes.NopythonTypeInference,
-        typed_passes.PreLowerStripPhis,
+        _StripPhis,
         typed_passes.IRLegalization,
         typed_passes.NativeLowering,
         typed_passes.NoPythonBackend,
