@@ -181,10 +181,10 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
             outer_index * load_int(arguments, TARGET_OUTER_STRIDE)
             + inner_index * load_int(arguments, TARGET_INNER_STRIDE)
         )
-        # What is read next: the row after this one (of huge rows the next piece), or this row's targets.
+        # How far on lies what comes next: the row after this one. The next piece of a huge row is another thread's.
         ahead = ITEMSIZE * (load_int(arguments, OUTER_STRIDE) if inner == 1 else load_int(arguments, INNER_STRIDE))
         if SPLIT:
-            ahead = ITEMSIZE * PIECE
+            ahead = 0
         reads_once = flags & STATS != 0 and not flags & VALUE  # the backward pass
         # The maximum and the others' sum: found, or remembered from the forward pass.
         if reads_once:
@@ -328,9 +328,10 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 elif grad_class_stride == 1:
                     whole = n // GROUP * GROUP
                     for base in range(0, whole, GROUP):
-                        ask_for_writing(out + ahead + base * ITEMSIZE, GROUP * ITEMSIZE)
-                        if reads_once:
-                            ask_for(z + ahead + base * ITEMSIZE, GROUP * ITEMSIZE)
+                        if ahead != 0:
+                            ask_for_writing(out + ahead + base * ITEMSIZE, GROUP * ITEMSIZE)
+                            if reads_once:
+                                ask_for(z + ahead + base * ITEMSIZE, GROUP * ITEMSIZE)
                         for i in range(GROUP):
                             store(out, base + i, exp_softmax(load(z, base + i) - top) * factor)
                     for i in range(whole, n):
