@@ -69,6 +69,7 @@ def _passes():
 
 _PASSES = _passes()
 
+#: No reference counts (``_nrt``): there are no objects to count.
 OPTIONS = {"nopython": True, "nogil": True, "error_model": "numpy", "_nrt": False}
 
 
@@ -101,7 +102,7 @@ class _Typing:
 
 
 class KernelCompiler(compiler.CompilerBase):
-    """What makes machine code of a kernel."""
+    """From Python to machine code, for kernels and drivers."""
 
     def __init__(self, typing_context, target_context, library, *rest):
         if library is None:
@@ -114,6 +115,7 @@ class KernelCompiler(compiler.CompilerBase):
 
 
 class _KernelLibrary(JITCodeLibrary):
+    # One round of LLVM's passes, over everything at once: Numba's rounds before it gather reference counts.
     def _optimize_functions(self, module):
         module.data_layout = self._codegen._data_layout
 
