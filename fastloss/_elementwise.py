@@ -263,14 +263,15 @@ class ElementwiseProblem:
         constants = {"FORMULA": formula, "PLAIN": plain, "HAS_THIRD": operands[2] is not None}
         constants |= self.constants
         staged = formula.first is not None
-        constants["STAGED"] = staged
+        slopes_staged = staged and formula.slopes_too
+        constants |= {"STAGED": staged, "SLOPES_STAGED": slopes_staged}
         if staged:
             constants["FIRST"] = formula.first
         compiled: dict[int, Any] = {}
         if flags & launch.VALUE:
-            compiled[kernels.LOOPS] = build_cpu.kernel(
-                kernels.loops, dtype, **constants, ASKS=staged or bool(style.checked)
-            )
+            checked = bool(style.checked)
+            asks = {"ASKS": staged or checked, "ASKS_SLOPES": slopes_staged or checked}
+            compiled[kernels.LOOPS] = build_cpu.kernel(kernels.loops, dtype, **constants, **asks)
         fused = flags & launch.VALUE and self.reduction != "none"
         for operand, flag in enumerate((launch.GRAD, launch.GRAD_TARGET, launch.GRAD_THIRD)):
             if flags & flag and (operand or not fused):
@@ -287,14 +288,14 @@ class ElementwiseProblem:
             kernels.IGNORED: math.nan if ignored is None else ignored,
             kernels.COUNT_WEIGHTS: int(count_weights),
         }
-        checked = 0
+        domains = 0
         for operand, name in enumerate(style.names[:3]):
             if name in style.checked:
                 domain, nan = style.checked[name]
-                checked |= (1 | nan * kernels.CHECK_NAN) << operand
+                domains |= (1 | nan * kernels.CHECK_NAN) << operand
                 parameters[kernels.LOWEST + operand] = float(domain.low)
                 parameters[kernels.HIGHEST + operand] = float(domain.high)
-        parameters[kernels.CHECKED] = checked
+        parameters[kernels.CHECKED] = domains
 
         def bad(operands: Operands, item: int) -> Exception:
             return self._outside(backend, operands, shape, order, item)

@@ -11,7 +11,7 @@ def _small_exponential(x, t, z, q):
     return exp_nonpositive(-fabs(x))
 
 
-@staged(_small_exponential)
+@staged(_small_exponential, slopes_too=False)
 def bce_with_logits(x, t, p, q):
     """p t softplus(-x) + (1 - t) softplus(x), with t smoothed to s = (1 - e) t + e / 2.
 

@@ -110,6 +110,14 @@ def _with(q, found, i):
 
 
 @Template
+def _with_slopes(x, t, z, q, found, i):
+    if STAGED and not SLOPES_STAGED:
+        zi = load(z, i) if HAS_THIRD else real(1.0)
+        return q[0], q[1], q[2], q[3], q[4], FIRST(load(x, i), load(t, i), zi, q)
+    return _with(q, found, i)
+
+
+@Template
 def _add_up(x, t, z, w, s, losses, found, first, n, q, ignored):
     # Losses first .. first+n, to be added up.
     zero, one = real(0.0), real(1.0)
@@ -127,7 +135,7 @@ def _add_up_and_slope(x, t, z, w, s, u, losses, grad, found, first, n, q, ignore
     zero, one = real(0.0), real(1.0)
     for i in range(first, first + n):
         ti = load(t, i)
-        result = FORMULA(load(x, i), ti, load(z, i) if HAS_THIRD else one, _with(q, found, i))
+        result = FORMULA(load(x, i), ti, load(z, i) if HAS_THIRD else one, _with_slopes(x, t, z, q, found, i))
         if PLAIN:
             store_tile(losses, i, result[0])
             store(grad, i, result[1] * scale)
@@ -153,7 +161,8 @@ def loops(mode, low, high, arguments, partial):
     scale = real(load_double(arguments, SCALE))
     zero, one = real(0.0), real(1.0)
     found = stack_buffer(TILE_BYTES)
-    _find(x, t, z, 0, high, q, found)
+    if SLOPES_STAGED or mode != SUM_AND_GRAD:
+        _find(x, t, z, 0, high, q, found)
     # A weight of 0 gives 0, whatever it stands before.
     if mode == LOSS:
         for i in range(high):
@@ -166,7 +175,7 @@ def loops(mode, low, high, arguments, partial):
         store_double(partial, 0, 0.0)
         return
     done = 0
-    if ASKS:
+    if ASKS and (ASKS_SLOPES or mode == SUM):
         # A loop that comes before this one, over the first halves or for numbers outside of the domain, computes little
         # and would wait for memory: so here the next tile is asked for. What one loop reads alone, the processor
         # follows by itself.
@@ -205,10 +214,12 @@ def slopes(phase, low, high, arguments, partial):
     scale = real(load_double(arguments, SCALE))
     zero, one = real(0.0), real(1.0)
     found = stack_buffer(TILE_BYTES)
-    _find(x, t, z, 0, high, q, found)
+    if SLOPES_STAGED:
+        _find(x, t, z, 0, high, q, found)
     for i in range(high):
         ti = load(t, i)
-        slope = FORMULA(load(x, i), ti, load(z, i) if HAS_THIRD else one, _with(q, found, i))[1 + WRT]
+        zi = load(z, i) if HAS_THIRD else one
+        slope = FORMULA(load(x, i), ti, zi, _with_slopes(x, t, z, q, found, i))[1 + WRT]
         if PLAIN:
             slope *= scale
         else:

@@ -80,7 +80,7 @@ def _soft_margin_exponential(x, t, z, q):
     return exp_nonpositive(-fabs(t * x))
 
 
-@staged(_soft_margin_exponential)
+@staged(_soft_margin_exponential, slopes_too=False)
 def soft_margin(x, t, z, q):
     """log(1 + exp(-t x))"""
     zero, one = real(0.0), real(1.0)
