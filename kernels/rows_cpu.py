@@ -259,7 +259,9 @@ def lane_tops(mode, n, count, tile, partial):
 def _ahead(tile, array, n, count):
     # How many bytes further on lies what comes after an element of this tile: n rows, or ``count`` elements of the only
     # row. It is asked for meanwhile: a look that computes more than it reads would else leave memory idle, and the
-    # first look at the next tile would wait.
+    # first look at the next tile would wait. The next piece of a huge row is another thread's.
+    if load_int(tile, STAGE) != WHOLE:
+        return 0
     return n * load_int(tile, STEP + array) if n > 1 else count * ITEMSIZE
 
 
