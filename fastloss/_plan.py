@@ -175,9 +175,8 @@ class Plan:
         self.address = template.ctypes.data
         self.keep = (template, kernel, extents, keep)  # what the addresses point to
         self.parallel = nanoseconds >= SERIAL_NANOSECONDS and items > block
-        # Where only workers that still spin would help, there are none at the first call: no pool is started for it.
-        self.starts_pool = nanoseconds >= SLEEPERS_NANOSECONDS
-        if self.starts_pool:
+        self.wakes = nanoseconds >= SLEEPERS_NANOSECONDS
+        if self.wakes:
             template[launch.FLAGS] |= launch.WAKE
         self.losses = losses
         self.grads = grads
@@ -200,9 +199,8 @@ class Plan:
         pool, threads = 0, 1
         if self.parallel:
             threads = min(_threads.get_num_threads(), self.backend.max_threads())
-            if threads > 1 and self.starts_pool:
-                pool = _threads.pool(threads)
-            self.starts_pool = True
+            if threads > 1:
+                pool = _threads.pool(threads, self.wakes)
         x, t, third, weight, sample_weight = operands
         value, denominator, bad = self.launch(
             self.address,

@@ -20,6 +20,8 @@ LOCK = threading.RLock()
 
 _requested: int | None = None
 _pool: _Pool | None = None
+#: Whether a call asked for a pool before.
+_asked = False
 
 
 def available_cpus() -> int:
@@ -87,12 +89,17 @@ def get_num_threads() -> int:
     return _requested
 
 
-def pool(threads: int) -> int:
+def pool(threads: int, wakes: bool) -> int:
     """The address of the state of a pool with at least ``threads - 1`` workers (the caller is the last hand).
 
-    0 where there is no pool: without POSIX threads everything runs serially.
+    0 where there is no pool: without POSIX threads everything runs serially. Nor is one started for the first call of a
+    process that is worth no waking of sleepers, for only workers that still spin would help it.
     """
+    global _asked
     current = _pool
+    if current is None and not wakes and not _asked:
+        _asked = True
+        return 0
     if current is None or current.workers < threads - 1:
         current = _grow(threads - 1)
     return current.address if current.native else 0

@@ -185,9 +185,9 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
         ahead = ITEMSIZE * (load_int(arguments, OUTER_STRIDE) if inner == 1 else load_int(arguments, INNER_STRIDE))
         if SPLIT:
             ahead = 0
-        reads_once = flags & STATS != 0 and not flags & VALUE  # the backward pass
+        backward = flags & STATS != 0 and not flags & VALUE
         # The maximum and the others' sum: found, or remembered from the forward pass.
-        if reads_once:
+        if backward:
             top = load_real(statistics, KEPT_NUMBERS * position)
             others = load_real(statistics, KEPT_NUMBERS * position + 1)
         else:
@@ -219,7 +219,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
         if INDEX:
             d_label = logit(x, label * class_stride, cap) - top
             dot = zero if label_weight == zero else label_weight * d_label
-        elif reads_once:
+        elif backward:
             mass = load_real(statistics, KEPT_NUMBERS * position + 2)
         else:
             wide_mass = 0.0
@@ -330,7 +330,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                     for base in range(0, whole, GROUP):
                         if ahead != 0:
                             ask_for_writing(out + ahead + base * ITEMSIZE, GROUP * ITEMSIZE)
-                            if reads_once:
+                            if backward:
                                 ask_for(z + ahead + base * ITEMSIZE, GROUP * ITEMSIZE)
                         for i in range(GROUP):
                             store(out, base + i, exp_softmax(load(z, base + i) - top) * factor)

@@ -118,16 +118,21 @@ def _with_slopes(x, t, z, q, found, i):
 
 
 @Template
+def _loss_at(x, t, z, w, s, found, i, q, ignored):
+    zero, one = real(0.0), real(1.0)
+    ti = load(t, i)
+    loss = FORMULA(load(x, i), ti, load(z, i) if HAS_THIRD else one, _with(q, found, i))[0]
+    if PLAIN:
+        return loss
+    wi = load(w, i) * load(s, i)
+    return select((ti == ignored) | (wi == zero), zero, loss * wi)
+
+
+@Template
 def _add_up(x, t, z, w, s, losses, found, first, n, q, ignored):
     # Losses first .. first+n, to be added up.
-    zero, one = real(0.0), real(1.0)
     for i in range(first, first + n):
-        ti = load(t, i)
-        loss = FORMULA(load(x, i), ti, load(z, i) if HAS_THIRD else one, _with(q, found, i))[0]
-        if not PLAIN:
-            wi = load(w, i) * load(s, i)
-            loss = select((ti == ignored) | (wi == zero), zero, loss * wi)
-        store_tile(losses, i, loss)
+        store_tile(losses, i, _loss_at(x, t, z, w, s, found, i, q, ignored))
 
 
 @Template
@@ -159,19 +164,13 @@ def loops(mode, low, high, arguments, partial):
     q = _parameters(arguments)
     ignored = real(load_double(arguments, IGNORED))  # NaN where nothing is ignored: it equals no target
     scale = real(load_double(arguments, SCALE))
-    zero, one = real(0.0), real(1.0)
     found = stack_buffer(TILE_BYTES)
     if SLOPES_STAGED or mode != SUM_AND_GRAD:
         _find(x, t, z, 0, high, q, found)
     # A weight of 0 gives 0, whatever it stands before.
     if mode == LOSS:
         for i in range(high):
-            ti = load(t, i)
-            loss = FORMULA(load(x, i), ti, load(z, i) if HAS_THIRD else one, _with(q, found, i))[0]
-            if not PLAIN:
-                wi = load(w, i) * load(s, i)
-                loss = select((ti == ignored) | (wi == zero), zero, loss * wi)
-            store(losses, i, loss)
+            store(losses, i, _loss_at(x, t, z, w, s, found, i, q, ignored))
         store_double(partial, 0, 0.0)
         return
     done = 0
@@ -193,7 +192,7 @@ def loops(mode, low, high, arguments, partial):
         _add_up(x, t, z, w, s, losses, found, done, high - done, q, ignored)
     else:
         _add_up_and_slope(x, t, z, w, s, u, losses, grad, found, done, high - done, q, ignored, scale)
-    total = zero
+    total = real(0.0)
     for i in range(high):
         total = accumulate(total, load_tile(losses, i))
     store_double(partial, 0, total)
