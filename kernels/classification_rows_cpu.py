@@ -181,10 +181,10 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
             outer_index * load_int(arguments, TARGET_OUTER_STRIDE)
             + inner_index * load_int(arguments, TARGET_INNER_STRIDE)
         )
-        # How far on lies what comes next: the row after this one. The next piece of a huge row is another thread's.
+        # How far on lies what comes next: the row after this one, or the next piece of a huge row.
         ahead = ITEMSIZE * (load_int(arguments, OUTER_STRIDE) if inner == 1 else load_int(arguments, INNER_STRIDE))
         if SPLIT:
-            ahead = 0
+            ahead = ITEMSIZE * PIECE
         backward = flags & STATS != 0 and not flags & VALUE
         # The maximum and the others' sum: found, or remembered from the forward pass.
         if backward:
@@ -328,7 +328,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 elif grad_class_stride == 1:
                     whole = n // GROUP * GROUP
                     for base in range(0, whole, GROUP):
-                        if ahead != 0:
+                        if not SPLIT:  # a huge row's gradient, written in order, comes no sooner for it
                             ask_for_writing(out + ahead + base * ITEMSIZE, GROUP * ITEMSIZE)
                             if backward:
                                 ask_for(z + ahead + base * ITEMSIZE, GROUP * ITEMSIZE)
