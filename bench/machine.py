@@ -6,6 +6,7 @@ import datetime
 import importlib.metadata
 import os
 import platform
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -68,16 +69,31 @@ class Neighbours:
 
 
 def settle() -> None:
-    """Wait until this process is idle.
+    """Wait until all other threads of this process sleep.
 
     Threads of OpenMP spin after a parallel region, those of PyTorch and scikit-learn for some 10 ms, and whoever comes
-    next would share the processors with them. How long is not assumed: this process's own clock tells.
+    next would share the processors with them. The process's clock does not tell: what another thread takes is added to
+    it at the next tick only.
     """
     for _ in range(50):
-        before = time.process_time()
         time.sleep(2e-3)
-        if time.process_time() - before < 2e-4:
+        if not _others_run():
             return
+
+
+def _others_run() -> bool:
+    own = str(threading.get_native_id())
+    try:
+        return any(_state(thread) == "R" for thread in os.listdir("/proc/self/task") if thread != own)
+    except OSError:  # no Linux
+        return False
+
+
+def _state(thread: str) -> str:
+    try:
+        return Path(f"/proc/self/task/{thread}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:  # it has ended since
+        return ""
 
 
 def rounded(value: Any) -> Any:

@@ -132,6 +132,9 @@ class NumPyBackend:
     def max_threads(self) -> int:
         return 1 << 30
 
+    def gomp_parallel(self) -> int:
+        return 0
+
 
 NUMPY = NumPyBackend()
 _torch_backend: Any = None

@@ -196,16 +196,21 @@ class Plan:
     ) -> tuple[float, float]:
         """Launch; the reduced value and the denominator of the mean. Outputs are given by address, 0 where absent."""
         address = self.address_of
-        pool, threads = 0, 1
+        pool, threads, team = 0, 1, 0
         if self.parallel:
-            threads = min(_threads.get_num_threads(), self.backend.max_threads())
+            most = self.backend.max_threads()
+            threads = min(_threads.get_num_threads(), most)
             if threads > 1:
-                pool = _threads.pool(threads, self.wakes)
+                # A team of another size than the library's last one would end threads of it, or start some.
+                gomp_parallel = self.backend.gomp_parallel() if self.wakes else 0
+                team = most if gomp_parallel else 0
+                pool = _threads.pool(threads, self.wakes, gomp_parallel)
         x, t, third, weight, sample_weight = operands
         value, denominator, bad = self.launch(
             self.address,
             pool,
             threads,
+            team,
             scale,
             address(x),
             0 if t is None else address(t),

@@ -89,8 +89,10 @@ def get_num_threads() -> int:
     return _requested
 
 
-def pool(threads: int, wakes: bool) -> int:
+def pool(threads: int, wakes: bool, gomp_parallel: int = 0) -> int:
     """The address of the state of a pool with at least ``threads - 1`` workers (the caller is the last hand).
+
+    Without any where OpenMP brings the threads: see :mod:`fastloss._openmp`.
 
     0 where there is no pool: without POSIX threads everything runs serially. Nor is one started for the first call of a
     process that is worth no waking of sleepers, for only workers that still spin would help it.
@@ -100,17 +102,20 @@ def pool(threads: int, wakes: bool) -> int:
     if current is None and not wakes and not _asked:
         _asked = True
         return 0
-    if current is None or current.workers < threads - 1:
-        current = _grow(threads - 1)
+    workers = 0 if gomp_parallel else threads - 1
+    if current is None or current.workers < workers or current.gomp_parallel != gomp_parallel != 0:
+        current = _grow(workers, gomp_parallel)
     return current.address if current.native else 0
 
 
-def _grow(workers: int) -> _Pool:
+def _grow(workers: int, gomp_parallel: int) -> _Pool:
     global _pool
     with LOCK:
         if _pool is None:
             _pool = _Pool()
         _pool.add(workers)
+        if gomp_parallel:
+            _pool.enable_teams(gomp_parallel)
         return _pool
 
 
@@ -122,14 +127,15 @@ class _Pool:
 
         launch_cpu.compile_pool()
         self._kernels = launch_cpu
-        self._state = np.zeros(launch_cpu.POOL_SLOTS + 8, np.int64)
+        memory = np.zeros(launch_cpu.POOL_SLOTS + 8, np.int64)
         # The hot slots must not share cache lines: start on one.
-        skip = -self._state.ctypes.data % 64 // 8
-        state = self._state[skip : skip + launch_cpu.POOL_SLOTS]
-        self.address = state.ctypes.data
+        skip = -memory.ctypes.data % 64 // 8
+        self._state = memory[skip : skip + launch_cpu.POOL_SLOTS]
+        self.address = self._state.ctypes.data
         self._threads: list[threading.Thread] = []
         self._exhausted = False
-        self.native = self._prepare(state)
+        self.gomp_parallel = 0
+        self.native = self._prepare(self._state)
 
     def _prepare(self, state: Any) -> bool:
         try:
@@ -153,6 +159,13 @@ class _Pool:
         except (OSError, AttributeError, TypeError):  # no POSIX threads here
             return False
         state[self._kernels.MUTEX], state[self._kernels.CONDITION] = mutex, condition
+        state[self._kernels.KEPT_OFF] = -1
+        with contextlib.suppress(AttributeError):  # Linux alone has them
+            functions |= {
+                self._kernels.GET_AFFINITY: libc.sched_getaffinity,
+                self._kernels.SET_AFFINITY: libc.sched_setaffinity,
+                self._kernels.GET_CPU: libc.sched_getcpu,
+            }
         for slot, function in functions.items():
             state[slot] = ctypes.cast(function, ctypes.c_void_p).value
         return True
@@ -173,6 +186,16 @@ class _Pool:
                 self._exhausted = True
                 return
             self._threads.append(thread)
+            count = self._state[self._kernels.WORKERS]
+            if count < self._kernels.MOST_IDS:
+                self._state[self._kernels.WORKER_IDS + count] = thread.native_id
+                self._state[self._kernels.WORKERS] = count + 1
+                self._state[self._kernels.KEPT_OFF] = -1  # which it is not yet
+
+    def enable_teams(self, gomp_parallel: int) -> None:
+        self._state[self._kernels.TEAM_WORK] = self._kernels.compile_team_work()
+        self._state[self._kernels.GOMP_PARALLEL] = gomp_parallel
+        self.gomp_parallel = gomp_parallel
 
     def close(self) -> None:
         self._kernels.close(self.address)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fastloss import _arrays, _buffers, _threads
+from fastloss import _arrays, _buffers, _openmp, _threads
 from fastloss._loss import DIFFERENTIABLE, LOSSES, Loss, Prepared, unchanged
 from fastloss._plan import Operands, mean_scale
 
@@ -33,6 +33,7 @@ class TorchBackend:
     passes_objects = False
     address = staticmethod(torch.Tensor.data_ptr)
     max_threads = staticmethod(torch.get_num_threads)
+    gomp_parallel = staticmethod(_openmp.gomp_parallel)
 
     def convert(self, array: Any, loss: str, argument: str) -> Any:
         if not isinstance(array, torch.Tensor):

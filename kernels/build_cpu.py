@@ -123,10 +123,20 @@ def kernel(template, dtype=None, **constants):
     if len(name) > 120:  # it becomes the name of a file
         name = f"{name[:100]}_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
     function = template.bind({**(names_of(dtype) if dtype else {}), **constants}, name, {})
-    compiled = Kernel(function, (KERNEL_SIGNATURE.args, KERNEL_SIGNATURE.return_type), template.fastmath)
+    templates = [template, *(value for value in constants.values() if isinstance(value, Template))]
+    return _c_function(function, KERNEL_SIGNATURE, template.fastmath, {_stem(one.function) for one in templates})
+
+
+@functools.cache
+def callback(function):
+    """The C function ``void function(void*)`` of a function of an address, for C libraries to call."""
+    return _c_function(function, types.void(types.intp), set(), {_stem(function)})
+
+
+def _c_function(function, signature, fastmath, sources):
+    compiled = Kernel(function, (signature.args, signature.return_type), fastmath)
     if cache_directory() is not None:
-        templates = [template, *(value for value in constants.values() if isinstance(value, Template))]
-        function.sources = {_stem(one.function) for one in templates}
+        function.sources = sources
         compiled._cache = _Cache(function)
     with collector_asleep():
         compiled.compile()

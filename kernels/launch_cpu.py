@@ -14,14 +14,14 @@ child, its idle threads spin for milliseconds beside the BLAS call that comes ne
 0.5 s to compile. Our workers spin for some microseconds, then sleep; and a caller that finds the pool busy runs alone,
 with the same bits.
 
-Each thread has a stretch of consecutive blocks, claimed with an atomic counter, and then helps with what others have left
-of theirs: so a worker that wakes late or is preempted only leaves more blocks to the others. Blocks dealt out to
-whoever comes next would put the threads side by side in memory, which reads and writes it an eighth more slowly.
+Each thread has a stretch of consecutive blocks, claimed with an atomic counter, and then helps with what others have
+left of theirs: so a worker that wakes late or is preempted only leaves more blocks to the others. Blocks dealt out to
+whoever comes next would put the threads side by side in memory, which is read and written an eighth more slowly then.
 """
 
 from numba import types
 
-from fastloss.kernels.build_cpu import compile_driver, driver
+from fastloss.kernels.build_cpu import callback, compile_driver, driver
 from fastloss.kernels.compiler_cpu import helper
 from fastloss.kernels.memory_cpu import (
     atomic_add,
@@ -31,8 +31,11 @@ from fastloss.kernels.memory_cpu import (
     call_0,
     call_1,
     call_2,
+    call_3,
+    call_4,
     call_kernel,
     call_returning,
+    call_returning_int,
     cpu_pause,
     load_double,
     load_int,
@@ -85,7 +88,7 @@ OVERLAP, NO_MEMORY = -2, -3
 COUNTING, MAIN = 0, 1
 
 # Slots of the pool's state; those that threads write sit on cache lines of their own.
-_LOCK, _TICKET, _GENERATION, _SLEEPERS = 0, 8, 16, 24
+_LOCK, _TICKET, _GENERATION, _SLEEPERS, _HANDS = 0, 8, 16, 24, 32
 _QUIT, _PHASE, _ARGUMENTS, _PARTIALS, _BLOCKS, _STRETCHES = range(40, 46)
 (
     MUTEX,
@@ -97,13 +100,23 @@ _QUIT, _PHASE, _ARGUMENTS, _PARTIALS, _BLOCKS, _STRETCHES = range(40, 46)
     YIELD,
     ALLOCATE,
     RELEASE,
-) = range(48, 57)
-POOL_SLOTS = 64
+    GOMP_PARALLEL,
+    TEAM_WORK,
+    GET_CPU,  # these three: 0 where the system has no such functions
+    GET_AFFINITY,
+    SET_AFFINITY,
+    KEPT_OFF,  # the processor that the workers may not run on: that of the last caller who woke them
+    WORKERS,
+) = range(48, 64)
+#: The system's numbers of the workers, as far as they are kept off their caller's processor.
+WORKER_IDS, MOST_IDS = 64, 64
+POOL_SLOTS = WORKER_IDS + MOST_IDS
 
 _CLOSED = 1 << 62
 _LIMIT = 1 << 32  # a ticket is CLOSED + limit * 2^32 + workers inside
 _SPINS = 2000  # about 20 us: back-to-back calls find the workers awake, a BLAS call that follows finds them asleep
 _PATIENCE = 20000
+_MASK_BYTES = 1024  # a bit for each processor
 
 #: Where an ndarray keeps the address of its data: right behind the object header, in every NumPy there ever was.
 #: ``launch`` reads it there, because asking through Python (``ctypes.data``) takes a microsecond an array.
@@ -133,6 +146,13 @@ def _run_blocks(pool, hand):
                 break
             low, high = block * size, min(items, (block + 1) * size)
             call_kernel(function, phase, low, high, arguments, partials + PARTIAL_BYTES * block)
+
+
+def team_work(pool):
+    """What each thread of an OpenMP team does."""
+    hand = atomic_add(pool + 8 * _HANDS, 1)
+    if hand < load_int(pool, _STRETCHES):
+        _run_blocks(pool, hand)
 
 
 @driver
@@ -166,9 +186,34 @@ def worker(pool):
                 break
 
 
+@helper(())
+def _keep_off(pool):
+    # A scheduler likes to wake a thread where its waker runs, although another processor is idle, or busy with a
+    # thread of BLAS that would give way: the worker then waits until the caller has done all by itself. On two cores,
+    # after 5 ms of sleep or a product of matrices, calls took 1.6 to 2.0 ms in place of 0.8 to 1.0.
+    if load_int(pool, GET_CPU) == 0:
+        return
+    cpu = call_returning_int(load_int(pool, GET_CPU), 0, 0, 0)
+    if cpu < 0 or cpu >= 8 * _MASK_BYTES or cpu == load_int(pool, KEPT_OFF):
+        return
+    store_int(pool, KEPT_OFF, cpu)
+    mask = stack_buffer(_MASK_BYTES)
+    if call_returning_int(load_int(pool, GET_AFFINITY), 0, _MASK_BYTES, mask) != 0:
+        return
+    store_int(mask, cpu // 64, load_int(mask, cpu // 64) & ~(1 << (cpu % 64)))
+    others = 0
+    for word in range(_MASK_BYTES // 8):
+        others |= load_int(mask, word)
+    if others != 0:
+        for number in range(load_int(pool, WORKERS)):
+            call_3(load_int(pool, SET_AFFINITY), load_int(pool, WORKER_IDS + number), _MASK_BYTES, mask)
+
+
 @driver
 def wake(pool):
     """Tell the workers that something changed."""
+    if atomic_load(pool + 8 * _SLEEPERS) > 0:
+        _keep_off(pool)
     atomic_add(pool + 8 * _GENERATION, 1)
     if atomic_load(pool + 8 * _SLEEPERS) > 0:
         call_1(load_int(pool, MUTEX_LOCK), load_int(pool, MUTEX))
@@ -184,8 +229,8 @@ def close(pool):
 
 
 @helper(())
-def _run_shared(phase, arguments, pool, threads, blocks, partials):
-    # Offer the blocks to the pool, and take part.
+def _run_shared(phase, arguments, pool, threads, team, blocks, partials):
+    # Offer the blocks to the pool, or to an OpenMP team, and take part.
     store_int(pool, _ARGUMENTS, arguments)
     store_int(pool, _PARTIALS, partials)
     store_int(pool, _BLOCKS, blocks)
@@ -194,6 +239,10 @@ def _run_shared(phase, arguments, pool, threads, blocks, partials):
     store_int(pool, _STRETCHES, stretches)
     for stretch in range(stretches):
         store_int(partials + PARTIAL_BYTES * blocks + LINE * stretch, 0, 0)
+    if team != 0:
+        atomic_store(pool + 8 * _HANDS, 0)
+        call_4(load_int(pool, GOMP_PARALLEL), load_int(pool, TEAM_WORK), pool, team, 0)
+        return
     atomic_store(pool + 8 * _TICKET, (stretches - 1) * _LIMIT)
     wake(pool)
     _run_blocks(pool, 0)
@@ -207,7 +256,7 @@ def _run_shared(phase, arguments, pool, threads, blocks, partials):
 
 
 @helper(())
-def _run_phase(phase, arguments, pool, threads):
+def _run_phase(phase, arguments, pool, threads, team):
     # The folded (sum of losses, sum for the denominator, first impossible item or -1) of all blocks, in index order.
     items = load_int(arguments, ITEMS)
     size = load_int(arguments, BLOCK)
@@ -219,7 +268,7 @@ def _run_phase(phase, arguments, pool, threads):
         if wanted and atomic_replace(pool + 8 * _LOCK, 0, 1):
             partials = call_returning(load_int(pool, ALLOCATE), PARTIAL_BYTES * blocks + LINE * min(threads, blocks))
             if partials != 0:
-                _run_shared(phase, arguments, pool, threads, blocks, partials)
+                _run_shared(phase, arguments, pool, threads, team, blocks, partials)
             else:
                 atomic_store(pool + 8 * _LOCK, 0)
     function = load_int(arguments, FUNCTION)
@@ -262,9 +311,10 @@ def _outputs_overlap(arguments, extents):
 
 
 @driver
-def launch(plan, pool, threads, scale, a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10):
+def launch(plan, pool, threads, team, scale, a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10):
     """Run a plan with this call's addresses; ``scale`` multiplies the gradient.
 
+    Shared work runs in a team of so many threads of OpenMP, or of the pool's own where ``team`` is 0.
     Returns the value (reduced as the plan says), the denominator of the mean, and -1, or the first item with an
     impossible target (what was written is then unspecified), OVERLAP (nothing was written) or NO_MEMORY.
     """
@@ -294,13 +344,13 @@ def launch(plan, pool, threads, scale, a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a
     denominator = load_double(arguments, DENOMINATOR)
     bad = -1
     if flags & FIND_DENOMINATOR and flags & MEAN and flags & GRADIENTS and flags & VALUE:
-        _, denominator, bad = _run_phase(COUNTING, arguments, pool, threads)
+        _, denominator, bad = _run_phase(COUNTING, arguments, pool, threads, team)
         if bad != -1:
             return 0.0, denominator, bad
     if flags & MEAN and flags & VALUE:
         scale = 0.0 if denominator == 0.0 and flags & EMPTY_ZERO else scale / denominator
     store_double(arguments, SCALE, scale)
-    value, counted, bad = _run_phase(MAIN, arguments, pool, threads)
+    value, counted, bad = _run_phase(MAIN, arguments, pool, threads, team)
     if flags & FIND_DENOMINATOR:
         denominator = counted
     if flags & MEAN:
@@ -309,10 +359,15 @@ def launch(plan, pool, threads, scale, a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a
 
 
 def compile_launch():
-    compile_driver(launch, types.int64, types.int64, types.int64, types.float64, *[types.int64] * (EXTENTS - ADDRESSES))
+    compile_driver(launch, *[types.int64] * 4, types.float64, *[types.int64] * (EXTENTS - ADDRESSES))
 
 
 def compile_pool():
     """What a pool needs besides, before a thread of it starts."""
     for function in (worker, wake, close):
         compile_driver(function, types.int64)
+
+
+def compile_team_work():
+    """The address of what a team runs."""
+    return callback(team_work).address

@@ -345,6 +345,16 @@ def call_2(typingctx, function, a, b):
 
 
 @intrinsic
+def call_3(typingctx, function, a, b, c):
+    return types.void(types.intp, types.intp, types.intp, types.intp), _caller(3)
+
+
+@intrinsic
+def call_4(typingctx, function, a, b, c, d):
+    return types.void(types.intp, types.intp, types.intp, types.intp, types.intp), _caller(4)
+
+
+@intrinsic
 def call_returning(typingctx, function, a):
     """The int64 that a C function of one argument returns."""
 
@@ -353,6 +363,18 @@ def call_returning(typingctx, function, a):
         return builder.call(builder.inttoptr(args[0], function_type.as_pointer()), args[1:])
 
     return types.intp(types.intp, types.intp), codegen
+
+
+@intrinsic
+def call_returning_int(typingctx, function, a, b, c):
+    """The C ``int`` that a function of three arguments, or of fewer, returns."""
+
+    def codegen(context, builder, signature, args):
+        function_type = ir.FunctionType(ir.IntType(32), [_I64] * 3)
+        found = builder.call(builder.inttoptr(args[0], function_type.as_pointer()), args[1:])
+        return builder.sext(found, _I64)
+
+    return types.intp(types.intp, types.intp, types.intp, types.intp), codegen
 
 
 @intrinsic

@@ -259,8 +259,8 @@ def lane_tops(mode, n, count, tile, partial):
 def _ahead(tile, array, n, count):
     # How many bytes further on lies what comes after an element of this tile: n rows, or ``count`` elements of the only
     # row. It is asked for meanwhile: a look that computes more than it reads would else leave memory idle, and the
-    # first look at the next tile would wait. Huge rows are read in order, which the processor follows by itself (rmse of
-    # 10 million: 1.9 ms, and 2.1 with asking).
+    # first look at the next tile would wait. Huge rows are read in order, which the processor follows by itself (rmse
+    # of 10 million: 1.9 ms, and 2.1 with asking).
     if load_int(tile, STAGE) != WHOLE:
         return 0
     return n * load_int(tile, STEP + array) if n > 1 else count * ITEMSIZE

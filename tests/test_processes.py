@@ -96,6 +96,28 @@ def test_fork_before_and_after_calls():
     run_child("child_fork_before_and_after")
 
 
+def child_fork_after_tensors():
+    # GNU OpenMP, whose threads these calls use, would wait for them for ever in a child.
+    import torch
+
+    x, t = torch.randn(2000, 1000, requires_grad=True), torch.randint(0, 1000, (2000,))
+
+    def step():
+        (grad,) = torch.autograd.grad(fl.cross_entropy(x, t), x)
+        return grad.numpy().tobytes()
+
+    expected = step()
+    for attempt in range(3):
+        wait(fork(lambda: step() == expected), f"fork {attempt} after calls")
+        assert step() == expected
+
+
+@needs_fork
+def test_fork_after_calls_on_tensors():
+    pytest.importorskip("torch")
+    run_child("child_fork_after_tensors")
+
+
 def child_fork_to_the_end():
     # The child leaves as a program does, not by os._exit.
     expected = serial_results()

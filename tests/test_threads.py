@@ -6,6 +6,7 @@ What could crash or hang runs in a process of its own: a function ``child_...`` 
 import functools
 import gc
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 
 import fastloss as fl
+from fastloss import _openmp
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 THREADS = (2, 3, 8)
@@ -179,6 +181,75 @@ def test_workers_do_work():
                 with open(f"/proc/self/task/{thread.native_id}/stat") as file:
                     ticks += int(file.read().rsplit(")")[-1].split()[11])
     assert ticks >= 3
+
+
+def processor_time(threads):
+    """Nanoseconds that these threads of the process have run."""
+    return sum(int(pathlib.Path(f"/proc/self/task/{thread}/schedstat").read_text().split()[0]) for thread in threads)
+
+
+def child_team():
+    import torch
+
+    torch.set_num_threads(3)
+    fl.set_num_threads(3)
+    x, t = data("cross_entropy", (2000, 1000), "float32")
+    expected = bits(fl.cross_entropy.value_and_grad(x, t))
+    ours = {str(thread.native_id) for thread in threading.enumerate()}
+    assert len(ours) == 3, "NumPy's arrays have threads of our own"
+    leaf, target = torch.from_numpy(x), torch.from_numpy(t)
+    leaf.relu()  # torch's threads begin
+    theirs = set(os.listdir("/proc/self/task")) - ours
+    before = processor_time(theirs), processor_time(ours - {str(threading.get_native_id())})
+    deadline = time.monotonic() + 30
+    while processor_time(theirs) - before[0] < 50_000_000 and time.monotonic() < deadline:
+        found = fl.cross_entropy.value_and_grad(leaf, target)
+        assert bits(*(part.numpy() for part in found)) == expected
+    assert processor_time(theirs) - before[0] >= 50_000_000
+    assert processor_time(ours - {str(threading.get_native_id())}) - before[1] < 5_000_000
+    # Three of torch's eight threads do it, if that is what may be used; nor does the team of torch shrink.
+    torch.set_num_threads(8)
+    leaf.relu()
+    size = len(os.listdir("/proc/self/task"))
+    assert bits(*(part.numpy() for part in fl.cross_entropy.value_and_grad(leaf, target))) == expected
+    assert len(os.listdir("/proc/self/task")) == size
+    seen = []
+    for _ in range(4):  # each Python thread has a team of its own
+        thread = threading.Thread(target=lambda: seen.append(float(fl.cross_entropy(leaf, target))))
+        thread.start()
+        thread.join()
+    assert len(set(seen)) == 1
+
+
+def test_tensors_run_on_the_threads_of_torch():
+    pytest.importorskip("torch")
+    if not _openmp.gomp_parallel():
+        pytest.skip("torch has no GNU OpenMP here")
+    run_child("child_team")
+
+
+def child_kept_off():
+    fl.set_num_threads(3)
+    allowed = os.sched_getaffinity(0)
+    x, t = data("cross_entropy", (2000, 1000), "float32")
+    expected = bits(fl.cross_entropy.value_and_grad(x, t))
+    for _ in range(3):
+        time.sleep(0.01)  # longer than workers spin
+        assert bits(fl.cross_entropy.value_and_grad(x, t)) == expected
+    for thread in threading.enumerate():
+        if thread.name.startswith("fastloss-"):
+            left = os.sched_getaffinity(thread.native_id)
+            assert left < allowed and len(left) == len(allowed) - 1
+    assert os.sched_getaffinity(0) == allowed
+    # A caller that may use one processor only leaves them where they are.
+    os.sched_setaffinity(0, {min(allowed)})
+    time.sleep(0.01)
+    assert bits(fl.cross_entropy.value_and_grad(x, t)) == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or os.cpu_count() == 1, reason="needs Linux, two processors")
+def test_workers_keep_off_their_callers_processor():
+    run_child("child_kept_off")
 
 
 # Many threads, and other libraries'.
@@ -458,7 +529,7 @@ def child_one_thread(how):
         assert workers() == []
         torch.set_num_threads(2)
         fl.cross_entropy(leaf, target)
-        assert workers() == ["fastloss-0"]
+        assert workers() == ([] if _openmp.gomp_parallel() else ["fastloss-0"])
     else:
         if how == "set":
             fl.set_num_threads(1)
