@@ -125,13 +125,13 @@ class _Pool:
     def __init__(self) -> None:
         from fastloss.kernels import launch_cpu
 
-        launch_cpu.compile_pool()
         self._kernels = launch_cpu
         memory = np.zeros(launch_cpu.POOL_SLOTS + 8, np.int64)
         # The hot slots must not share cache lines: start on one.
         skip = -memory.ctypes.data % 64 // 8
         self._state = memory[skip : skip + launch_cpu.POOL_SLOTS]
         self.address = self._state.ctypes.data
+        self._state[launch_cpu.SHARE] = launch_cpu.compile_pool()
         self._threads: list[threading.Thread] = []
         self._exhausted = False
         self.gomp_parallel = 0

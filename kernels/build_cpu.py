@@ -21,7 +21,7 @@ import numpy as np
 from numba import types
 from numba.core import caching
 
-from fastloss.kernels import math_cpu, memory_cpu, transpose_cpu
+from fastloss.kernels import math_cpu, memory_cpu, ordinals_cpu, transpose_cpu
 from fastloss.kernels.compiler_cpu import Driver, Kernel, collector_asleep, helper
 
 #: Never nnan or ninf: masks of -inf and NaN that must come through are ordinary data here. Nor reassoc, which undoes
@@ -83,6 +83,10 @@ def names_of(dtype):
         "real": np.float64 if compute == "float64" else np.float32,
         "load": memory_cpu.LOADS[dtype],
         "store": memory_cpu.STORES[dtype],
+        "load_ordinal": ordinals_cpu.MEMORY[dtype].load,
+        "later_stored": ordinals_cpu.MEMORY[dtype].later,
+        "least_stored": ordinals_cpu.MEMORY[dtype].least,
+        "widen_ordinal": ordinals_cpu.MEMORY[dtype].widen,
         "accumulate": memory_cpu.ACCUMULATE[compute],
         "gather": memory_cpu.GATHERS[dtype],
         "load_real": memory_cpu.LOADS[compute],

@@ -89,7 +89,7 @@ COUNTING, MAIN = 0, 1
 
 # Slots of the pool's state; those that threads write sit on cache lines of their own.
 _LOCK, _TICKET, _GENERATION, _SLEEPERS, _HANDS = 0, 8, 16, 24, 32
-_QUIT, _PHASE, _ARGUMENTS, _PARTIALS, _BLOCKS, _STRETCHES = range(40, 46)
+_QUIT, _PHASE, _ARGUMENTS, _PARTIALS, _BLOCKS, _STRETCHES, _TEAM = range(40, 47)
 (
     MUTEX,
     CONDITION,
@@ -100,14 +100,15 @@ _QUIT, _PHASE, _ARGUMENTS, _PARTIALS, _BLOCKS, _STRETCHES = range(40, 46)
     YIELD,
     ALLOCATE,
     RELEASE,
-    GOMP_PARALLEL,
+    SHARE,
     TEAM_WORK,
+    GOMP_PARALLEL,
     GET_CPU,  # these three: 0 where the system has no such functions
     GET_AFFINITY,
     SET_AFFINITY,
     KEPT_OFF,  # the processor that the workers may not run on: that of the last caller who woke them
     WORKERS,
-) = range(48, 64)
+) = range(47, 64)
 #: The system's numbers of the workers, as far as they are kept off their caller's processor.
 WORKER_IDS, MOST_IDS = 64, 64
 POOL_SLOTS = WORKER_IDS + MOST_IDS
@@ -228,17 +229,13 @@ def close(pool):
     wake(pool)
 
 
-@helper(())
-def _run_shared(phase, arguments, pool, threads, team, blocks, partials):
-    # Offer the blocks to the pool, or to an OpenMP team, and take part.
-    store_int(pool, _ARGUMENTS, arguments)
-    store_int(pool, _PARTIALS, partials)
-    store_int(pool, _BLOCKS, blocks)
-    store_int(pool, _PHASE, phase)
-    stretches = min(threads, blocks)
-    store_int(pool, _STRETCHES, stretches)
+def share(pool):
+    """Offer the blocks of the pool's job to its workers, or to an OpenMP team, and take part."""
+    stretches = load_int(pool, _STRETCHES)
+    claimed = load_int(pool, _PARTIALS) + PARTIAL_BYTES * load_int(pool, _BLOCKS)
     for stretch in range(stretches):
-        store_int(partials + PARTIAL_BYTES * blocks + LINE * stretch, 0, 0)
+        store_int(claimed + LINE * stretch, 0, 0)
+    team = load_int(pool, _TEAM)
     if team != 0:
         atomic_store(pool + 8 * _HANDS, 0)
         call_4(load_int(pool, GOMP_PARALLEL), load_int(pool, TEAM_WORK), pool, team, 0)
@@ -266,9 +263,16 @@ def _run_phase(phase, arguments, pool, threads, team):
     if pool != 0 and blocks > 1:
         wanted = load_int(arguments, FLAGS) & WAKE != 0 or atomic_load(pool + 8 * _SLEEPERS) == 0
         if wanted and atomic_replace(pool + 8 * _LOCK, 0, 1):
-            partials = call_returning(load_int(pool, ALLOCATE), PARTIAL_BYTES * blocks + LINE * min(threads, blocks))
+            stretches = min(threads, blocks)
+            partials = call_returning(load_int(pool, ALLOCATE), PARTIAL_BYTES * blocks + LINE * stretches)
             if partials != 0:
-                _run_shared(phase, arguments, pool, threads, team, blocks, partials)
+                store_int(pool, _ARGUMENTS, arguments)
+                store_int(pool, _PARTIALS, partials)
+                store_int(pool, _BLOCKS, blocks)
+                store_int(pool, _PHASE, phase)
+                store_int(pool, _STRETCHES, stretches)
+                store_int(pool, _TEAM, team)
+                call_1(load_int(pool, SHARE), pool)  # by address: compiled with the pool, which few calls need
             else:
                 atomic_store(pool + 8 * _LOCK, 0)
     function = load_int(arguments, FUNCTION)
@@ -363,9 +367,10 @@ def compile_launch():
 
 
 def compile_pool():
-    """What a pool needs besides, before a thread of it starts."""
+    """What a pool needs besides, before a thread of it starts; the address of what a launch calls."""
     for function in (worker, wake, close):
         compile_driver(function, types.int64)
+    return callback(share).address
 
 
 def compile_team_work():

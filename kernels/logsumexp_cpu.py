@@ -28,7 +28,7 @@ def logit(z, i, cap):
 @Template
 def _largest(z, n, largest):
     for i in range(n):
-        largest = later(largest, ordinal(load(z, i)))
+        largest = later_stored(largest, load_ordinal(z, i))
     return largest
 
 
@@ -40,8 +40,10 @@ def largest_of(z, n, largest):
     whose scalar exponentials cost as much as a hundred elements do.
     """
     whole = n // GROUP * GROUP if n >= GROUP else n
-    largest = _largest(z, whole, largest)
-    return largest if whole == n else _largest(z + (n - GROUP) * ITEMSIZE, GROUP, largest)
+    found = _largest(z, whole, least_stored())
+    if whole < n:
+        found = _largest(z + (n - GROUP) * ITEMSIZE, GROUP, found)
+    return later(largest, widen_ordinal(found))
 
 
 @Template

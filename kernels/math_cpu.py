@@ -28,6 +28,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from fastloss.kernels import ordinals_cpu
 from fastloss.kernels.compiler_cpu import helper
 
 #: Said here, because a function that says nothing takes the flags of whatever is being compiled when it is first
@@ -178,40 +179,6 @@ def _select(width):
     return select
 
 
-def _ordinals(width):
-    """``ordinal(x)``: integers in the order of the floats; ``from_ordinal`` back; ``later`` and ``earlier`` of two.
-
-    The largest of many costs a look at NaN for each as floats (``maxnum``), whose last steps moreover go one by one;
-    of integers it takes a third of the time. A NaN comes out as the largest of all, or if its sign is set the least.
-    """
-    number = types.Integer.from_bitwidth(width.int.width)
-
-    def turn(builder, bits):
-        # Negative floats count downwards: all bits but the sign are turned round.
-        shift, mask = (
-            ir.Constant(width.int, width.int.width - 1),
-            ir.Constant(width.int, 2 ** (width.int.width - 1) - 1),
-        )
-        return builder.xor(bits, builder.and_(builder.ashr(bits, shift), mask))
-
-    @intrinsic
-    def ordinal(typingctx, x):
-        def codegen(context, builder, signature, args):
-            return turn(builder, builder.bitcast(args[0], width.int))
-
-        return number(width.type), codegen
-
-    @intrinsic
-    def from_ordinal(typingctx, k):
-        def codegen(context, builder, signature, args):
-            return builder.bitcast(turn(builder, args[0]), width.ir)
-
-        return width.type(number), codegen
-
-    later, earlier = (_llvm(name, 2, SimpleNamespace(ir=width.int, type=number)) for name in ("smax", "smin"))
-    return ordinal, from_ordinal, later, earlier
-
-
 def _bound(name, sign, width):
     """``at_least(x, low)`` or ``at_most(x, high)``: x, the bound where it is beyond; a NaN x stays one.
 
@@ -352,7 +319,7 @@ def _functions(width):
 
     fma, fabs, copysign = _llvm("fma", 3, width), _llvm("fabs", 1, width), _llvm("copysign", 2, width)
     select, power, two_powers, split = _select(width), _power(width), _two_powers(width), _split(width)
-    ordinal, from_ordinal, later, earlier = _ordinals(width)
+    ordinal, from_ordinal, later, earlier = ordinals_cpu.of_registers(width.type)
     exp_polynomial = _polynomial(width.exp, width)
     log_polynomial = _polynomial(width.log, width, chains=1)
     unit_polynomial = _polynomial(width.log_unit, width, chains=1)
