@@ -454,13 +454,21 @@ def row_later(mode, n, count, tile, partial):
         full = count // GROUP * GROUP
         group = min(GROUP, count)
         back = count - group
+        t_ahead = _ahead(tile, 1, n, count)
         for r in range(n):
             m0 = real(load_wide(top, r)) if TOP_1 else zero
             y = real(load_wide(own, r)) if HAS_Y else one
             g = (real(load_wide(middle0, r)), real(load_wide(middle1, r)), real(load_wide(middle2, r)))
             s2 = s3 = 0.0
-            first, size, skip = 0, full, 0
-            for _ in range(2):
+            start = 0
+            while start < count:
+                first, size, skip = start, min(SHORT_SUM, full - start), 0
+                if start == full:
+                    first, size, skip = back, group, full - back
+                if HAS_T:
+                    ask_for(t + t_ahead + r * t_step + first * ITEMSIZE, size * ITEMSIZE)
+                start += size - skip
+                short_2 = short_3 = zero
                 for i in range(size):
                     new = not_before(i, skip)
                     xi = load(x + r * x_step, first + i)
@@ -468,9 +476,10 @@ def row_later(mode, n, count, tile, partial):
                     ti = load(t + r * t_step, first + i) if HAS_T else one
                     zi = load(z + r * z_step, first + i) if HAS_Z else one
                     a = LATER(xi, ti, zi, y, (m0, zero, zero), g, q)
-                    s2 = add_wide(s2, select_wide(new, np.float64(a[0]), 0.0))
-                    s3 = add_wide(s3, select_wide(new, np.float64(a[1]), 0.0))
-                first, size, skip = back, group if full < count else 0, full - back
+                    short_2 = accumulate(short_2, select(new, a[0], zero))
+                    short_3 = accumulate(short_3, select(new, a[1], zero))
+                s2 += short_2
+                s3 += short_3
             store_wide(sums + 2 * LANE_BYTES, r, load_wide(sums + 2 * LANE_BYTES, r) + s2)
             store_wide(sums + 3 * LANE_BYTES, r, load_wide(sums + 3 * LANE_BYTES, r) + s3)
 
