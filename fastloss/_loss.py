@@ -115,6 +115,12 @@ class Prepared:
         self.plain = self.direct and self.message is None
         self.backward_plans: dict[Any, Runnable] = {}
         self.gradients = tuple(self._gradient(name, arrays, given) for name in wrt)
+        #: What stands for the last operands where they are absent: autograd's functions take only those before.
+        self.missing = (None,) * next(k for k in range(len(arrays)) if arrays[-1 - k] is not None)
+        #: No gradient for any of the arguments of such a function: the loss, this, and the operands.
+        self.nobody = (None,) * (2 + len(arrays) - len(self.missing))
+        #: The function of autograd that runs this plan; None where nobody asked for a gradient.
+        self.autograd: Any = None
         # The common case: a scalar and the input's gradient, which the kernel writes where the caller wants it.
         self.one_gradient = (
             len(wrt) == 1

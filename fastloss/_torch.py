@@ -124,22 +124,21 @@ class TorchBackend:
         if torch.is_autocast_enabled("cpu"):
             arrays = _widened(arrays)
         try:
-            wrt = _wanted(spec, arrays) if torch.is_grad_enabled() else ()
-            key = _key(arrays, (options, wrt))
+            key = _key(arrays, (options, torch.is_grad_enabled()))
             found = spec.plans.get(key)
         except (AttributeError, TypeError):
             found = key = None
         if found is None:
             _arrays.common_backend(spec.name, dict(zip(spec.names, arrays, strict=True)))
             checked = spec.converted(self, arrays)
-            wrt = _wanted(spec, checked) if torch.is_grad_enabled() else ()
-            found = _prepared(spec, checked, options, wrt)
+            found = _prepared(spec, checked, options, _wanted(spec, checked) if torch.is_grad_enabled() else ())
             _remember(spec, key, checked, arrays, found)
             arrays = checked
-        if not wrt:
+        if found.autograd is None:
             return found.value(arrays)
-        function = _EagerGradient if found.gradients else _LateGradient
-        return function.bare_apply(spec, found, *arrays)
+        function = found.autograd
+        apply = function.apply if torch._C._are_functorch_transforms_active() else function.bare_apply
+        return apply(spec, found, *arrays[: len(arrays) - len(found.missing)])
 
     def value_and_grad(
         self,
@@ -194,18 +193,19 @@ def _prepared(spec: Loss, arrays: Operands, options: tuple[Any, ...], wrt: tuple
     if not wrt:
         return spec.prepare(TORCH, arrays, options)
     found = spec.prepare(TORCH, arrays, options, "forward")
-    if spec.eager and found.problem.reduction != "none":
-        return spec.prepare(TORCH, arrays, options, "value", wrt, (None,) * len(wrt))
-    if (
-        len(wrt) == 1
+    reduced = found.problem.reduction != "none"
+    if spec.eager and reduced:
+        found = spec.prepare(TORCH, arrays, options, "value", wrt, (None,) * len(wrt))
+    elif (
+        reduced
+        and len(wrt) == 1
         and spec.argument_of[wrt[0]] == 0
         and arrays[0].numel() <= EAGER_ELEMENTS
         and found.dtype in ("float32", "float64")
-        and found.problem.reduction != "none"
     ):
         eager = spec.prepare(TORCH, arrays, options, "value", wrt, (None,))
-        if eager.one_gradient:
-            return eager
+        found = eager if eager.one_gradient else found
+    found.autograd = _EagerGradient if found.gradients else _LateGradient
     return found
 
 
@@ -222,7 +222,15 @@ def _key(arrays: tuple[Any, ...], head: tuple[Any, ...]) -> tuple[Any, ...]:
         if array is None:
             key.append(None)
         else:
-            key += (array.__class__, array.shape, array.stride(), array.dtype, array.is_cpu, array.is_neg())
+            key += (
+                array.__class__,
+                array.shape,
+                array.stride(),
+                array.dtype,
+                array.is_cpu,
+                array.is_neg(),
+                array.requires_grad,
+            )
     return tuple(key)
 
 
@@ -239,19 +247,18 @@ def _widened(arrays: Operands) -> Operands:
     )
 
 
-def _is_batch(tensor: Any) -> bool:
-    """Whether a tensor stands for several, as those of vmap and of ``is_grads_batched`` do: it has no one value."""
-    functorch = torch._C._functorch
-    return functorch.is_legacy_batchedtensor(tensor) or functorch.is_functorch_wrapped_tensor(tensor)
+def _is_one(tensor: Any) -> bool:
+    try:
+        return bool(tensor.item() == 1.0)
+    except RuntimeError:  # it stands for several, as those of vmap and of ``is_grads_batched`` do
+        return False
 
 
 class _LossFunction(torch.autograd.Function):
     @classmethod
-    def bare_apply(cls, *arguments: Any) -> Any:
-        # What Function.apply does outside of functorch's transforms, without its search for them in every argument.
-        if torch._C._are_functorch_transforms_active():
-            return cls.apply(*arguments)
-        return super(torch.autograd.Function, cls).apply(*arguments)  # type: ignore[misc]
+    def __init_subclass__(cls) -> None:
+        #: What ``apply`` does outside of functorch's transforms, without its search for them in every argument.
+        cls.bare_apply = super(torch.autograd.Function, cls).apply  # type: ignore[misc]
 
 
 class _EagerGradient(_LossFunction):
@@ -264,7 +271,7 @@ class _EagerGradient(_LossFunction):
 
     @staticmethod
     def forward(ctx: Any, spec: Loss, found: Prepared, *arrays: Any) -> Any:
-        value, grads = found.value_and_grads(arrays, (None,) * len(found.gradients), None)  # type: ignore[arg-type]
+        value, grads = found.value_and_grads(arrays + found.missing, (None,) * len(found.gradients), None)  # type: ignore[arg-type]
         ctx.details = found, grads
         ctx.save_for_backward(*arrays)
         return value
@@ -274,18 +281,21 @@ class _EagerGradient(_LossFunction):
         found, grads = ctx.details
         if grads is None:
             with torch.no_grad():
-                grads = found.value_and_grads(ctx.saved_tensors, (None,) * len(found.gradients), None)[1]
+                arrays = ctx.saved_tensors + found.missing
+                grads = found.value_and_grads(arrays, (None,) * len(found.gradients), None)[1]
         if torch.is_grad_enabled():
             sources = (*ctx.saved_tensors[:DIFFERENTIABLE], upstream)
             grads = [_Once.apply(found.name, grad * upstream.detach(), *sources) for grad in grads]
-        elif not _is_batch(upstream) and upstream.item() == 1.0:
+        elif _is_one(upstream):
             ctx.details = found, None
+            if found.one_gradient:  # without ado: a microsecond counts here
+                return (None, None, *grads, *found.nobody[3:])
         else:
             grads = [grad * upstream for grad in grads]
-        given: list[Any] = [None] * DIFFERENTIABLE
+        given = list(found.nobody)
         for gradient, grad in zip(found.gradients, grads, strict=True):
-            given[gradient.argument] = grad
-        return None, None, *given, None, None
+            given[2 + gradient.argument] = grad
+        return tuple(given)
 
 
 class _LateGradient(_LossFunction):
@@ -293,7 +303,7 @@ class _LateGradient(_LossFunction):
 
     @staticmethod
     def forward(ctx: Any, spec: Loss, found: Prepared, *arrays: Any) -> Any:
-        operands, loss, statistics, denominator = _forward(found, arrays)  # type: ignore[arg-type]
+        operands, loss, statistics, denominator = _forward(found, arrays + found.missing)
         ctx.save_for_backward(*operands, statistics)
         originals = [None if array is None else (array.shape, array.dtype) for array in arrays[:DIFFERENTIABLE]]
         ctx.details = spec, found, denominator, originals
@@ -303,23 +313,23 @@ class _LateGradient(_LossFunction):
     def backward(ctx: Any, upstream: Any) -> tuple[Any, ...]:
         *operands, statistics = ctx.saved_tensors
         spec, found, denominator, originals = ctx.details
-        wrt = tuple(name for name, need in zip(spec.names, ctx.needs_input_grad[2:], strict=True) if need)
+        wrt = tuple(name for name, need in zip(spec.names, ctx.needs_input_grad[2:], strict=False) if need)
         again = torch.is_grad_enabled()
         with torch.no_grad():
             grads = _backward(spec, found, tuple(operands), upstream, statistics, denominator, wrt)  # type: ignore[arg-type]
-            finished: list[Any] = [None] * DIFFERENTIABLE
+            finished = list(found.nobody)
             for name, grad in zip(wrt, grads, strict=True):
                 index = spec.argument_of[name]
                 shape, dtype = originals[index]
                 if grad.shape != shape:
                     grad = TORCH.sum_to(grad, found.shapes[index]).reshape(shape)
-                finished[index] = grad if grad.dtype == dtype else grad.to(dtype)
+                finished[2 + index] = grad if grad.dtype == dtype else grad.to(dtype)
         if again:
             finished = [
                 None if grad is None else _Once.apply(spec.name, grad, *operands[:DIFFERENTIABLE], upstream)
                 for grad in finished
             ]
-        return None, None, *finished, None, None
+        return tuple(finished)
 
 
 class _Once(torch.autograd.Function):
