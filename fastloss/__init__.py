@@ -20,6 +20,7 @@ from fastloss.ctc import ctc_posteriors
 from fastloss.ctc_decode import ctc_beam_decode, ctc_feasible, ctc_forced_align, ctc_greedy_decode
 from fastloss.distances import *
 from fastloss.divergence import *
+from fastloss.likelihood import *
 from fastloss.margin import *
 from fastloss.overlap import *
 from fastloss.pairs import *
@@ -27,6 +28,7 @@ from fastloss.penalties import *
 from fastloss.proxies import *
 from fastloss.regression import *
 from fastloss.regression_rows import *
+from fastloss.robust import *
 from fastloss.scores import *
 from fastloss.similarity import *
 from fastloss.softmax import *

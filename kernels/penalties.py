@@ -1,13 +1,7 @@
 """Formulas of penalties on parameters, of one element: see elementwise_cpu.py."""
 
 from fastloss.kernels.build_cpu import Template
-
-
-@Template
-def sign(x):
-    """-1, 0 or 1, and NaN for NaN."""
-    zero = real(0.0)
-    return select(x > zero, real(1.0), select(x < zero, real(-1.0), x))
+from fastloss.kernels.regression import sign
 
 
 @Template

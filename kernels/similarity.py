@@ -3,6 +3,7 @@
 import numpy as np
 
 from fastloss.kernels.build_cpu import Template
+from fastloss.kernels.regression import sign
 from fastloss.kernels.rows_cpu import select_wide
 
 
@@ -51,12 +52,6 @@ def triplet_from_distances(x, t, z, q):
 
 
 # Triplets. NORM is 2, 1, 0 for infinity or -1 for any other p; q is (margin, eps, p).
-
-
-@Template
-def _sign(d):
-    zero, one = real(0.0), real(1.0)
-    return select(d > zero, one, select(d < zero, -one, d))
 
 
 @Template
@@ -141,11 +136,11 @@ def _direction(d, top, c, q):
     if NORM == 2:
         return d * c
     if NORM == 1:
-        return _sign(d) * c
+        return sign(d) * c
     if NORM == 0:
-        return select((fabs(d) == top) | (d != d), _sign(d) * c, zero)
+        return select((fabs(d) == top) | (d != d), sign(d) * c, zero)
     # c is h / distance: sign(d) (|d| / distance)^(p - 1)
-    return select((d == zero) | (c == zero), zero, _sign(d) * pow(fabs(d * c), q[2] - real(1.0)))
+    return select((d == zero) | (c == zero), zero, sign(d) * pow(fabs(d * c), q[2] - real(1.0)))
 
 
 @Template
