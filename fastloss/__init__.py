@@ -20,6 +20,7 @@ from fastloss.ctc import ctc_posteriors
 from fastloss.ctc_decode import ctc_beam_decode, ctc_feasible, ctc_forced_align, ctc_greedy_decode
 from fastloss.distances import *
 from fastloss.divergence import *
+from fastloss.keras import *
 from fastloss.likelihood import *
 from fastloss.margin import *
 from fastloss.overlap import *

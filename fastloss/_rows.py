@@ -198,6 +198,31 @@ class SplitPlan:
         return value, denominator
 
 
+def style_of(bind: Callable[..., Any], formula: str, row: Row, names: tuple[str, ...], **details: Any) -> Style:
+    """A style for problems that choose between several."""
+    parameters = inspect.signature(bind).parameters.values()
+    settings: dict[str, Any] = dict(
+        name=bind.__name__,
+        formula=formula,
+        row=row,
+        names=names,
+        dense=(0,),
+        own=None,
+        labels=False,
+        sums=1,
+        tops=0,
+        softmax=0,
+        axis="class",
+        specialise=None,
+        numbers=None,
+        reductions=_errors.REDUCTIONS,
+        options=tuple(p.name for p in parameters if p.name not in names),
+        family=bind.__module__.rpartition(".")[2],
+        same_dims=False,
+    )
+    return Style(**(settings | details))
+
+
 class RowProblem:
     """The options of a row loss."""
 

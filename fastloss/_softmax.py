@@ -306,3 +306,19 @@ def build(
         extents=spans,
     )
     return SplitPlan(note, fold, write, flags, Output((items * pieces, in_rows_cpu.PART_BYTES // 8), "float64"))
+
+
+def check_distributions(name: str, what: str, target: Any, shape: tuple[int, ...], axis: int) -> None:
+    """ValueError for a target that has no number for each class of each position."""
+    if tuple(target.shape) != shape:
+        without = shape[:axis] + shape[axis + 1 :]
+        hint = "; for class indices use an integer dtype" if tuple(target.shape) == without else ""
+        raise ValueError(f"{name}: target ({what}) has shape {tuple(target.shape)}, expected {shape}{hint}")
+
+
+def checked_logits(name: str, backend: Any, x: Any) -> str:
+    """The name of the dtype of an input, which must be floating."""
+    dtype: str = backend.dtype_name(x)
+    if dtype not in COMPUTE:
+        raise TypeError(f"{name}: input has dtype {dtype}, expected float16, bfloat16, float32 or float64")
+    return dtype
