@@ -247,7 +247,10 @@ def description() -> str:
     """The threads in words, for ``info``."""
     if _pool is None:
         return "own pool, not started"
-    return f"own pool, {len(_pool._threads)} workers" if _pool.native else "serial: no POSIX threads"
+    if not _pool.native:
+        return "serial: no POSIX threads"
+    teams = "; tensors on the OpenMP threads of torch" if _pool.gomp_parallel else ""
+    return f"own pool, {len(_pool._threads)} workers{teams}"
 
 
 if hasattr(os, "register_at_fork"):

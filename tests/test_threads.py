@@ -207,6 +207,7 @@ def child_team():
         assert bits(*(part.numpy() for part in found)) == expected
     assert processor_time(theirs) - before[0] >= 50_000_000
     assert processor_time(ours - {str(threading.get_native_id())}) - before[1] < 5_000_000
+    assert fl.info()["threading"] == "own pool, 2 workers; tensors on the OpenMP threads of torch"
     # Three of torch's eight threads do it, if that is what may be used; nor does the team of torch shrink.
     torch.set_num_threads(8)
     leaf.relu()
