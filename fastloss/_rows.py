@@ -37,19 +37,19 @@ class Style:
     formula: str
     row: Row
     names: tuple[str, ...]
-    dense: tuple[int, ...]  # operands of K elements a position, in the order of the kernels
-    own: int | None  # the operand that is one number a position
-    labels: bool
-    sums: int
-    tops: int
-    softmax: int
-    axis: int | str
-    specialise: Callable[[dict[str, Any]], dict[str, Any]] | None
-    numbers: Callable[..., tuple[float, ...]] | None
-    reductions: tuple[str, ...]
     options: tuple[str, ...]
     family: str
-    same_dims: bool
+    dense: tuple[int, ...] = (0,)  # operands of K elements a position, in the order of the kernels
+    own: int | None = None  # the operand that is one number a position
+    labels: bool = False
+    sums: int = 1
+    tops: int = 0
+    softmax: int = 0
+    axis: int | str = "class"
+    specialise: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    numbers: Callable[..., tuple[float, ...]] | None = None
+    reductions: tuple[str, ...] = _errors.REDUCTIONS
+    same_dims: bool = False
     wide: bool = False  # the sums are float64 from the start
     #: Whether there are templates ``_middle`` and ``_later``.
     later: bool = False
@@ -59,6 +59,12 @@ class Style:
     def template(self, part: str) -> Any:
         module = importlib.import_module(f"fastloss.kernels.{self.family}")
         return getattr(module, f"{self.formula}_{part}")
+
+
+def style_of(bind: Callable[..., Any], formula: str, row: Row, names: tuple[str, ...], **details: Any) -> Style:
+    """The style of the loss that ``bind`` declares, of the templates of its module."""
+    options = tuple(name for name in inspect.signature(bind).parameters if name not in names)
+    return Style(bind.__name__, formula, row, names, options, bind.__module__.rpartition(".")[2], **details)
 
 
 def rowwise(
@@ -75,7 +81,6 @@ def rowwise(
     axis: int | str = -1,
     specialise: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     numbers: Callable[..., tuple[float, ...]] | None = None,
-    family: str | None = None,
     differentiable: tuple[str, ...] | None = None,
     default: tuple[str, ...] | None = None,
     reductions: tuple[str, ...] = _errors.REDUCTIONS,
@@ -100,13 +105,11 @@ def rowwise(
     """
 
     def decorate(bind: Callable[..., Arguments]) -> Any:
-        parameters = inspect.signature(bind).parameters.values()
-        options = tuple(p.name for p in parameters if p.name not in names)
-        style = Style(
-            name=bind.__name__,
-            formula=formula,
-            row=row,
-            names=names,
+        style = style_of(
+            bind,
+            formula,
+            row,
+            names,
             dense=tuple(names.index(name) for name in dense),
             own=None if own is None else names.index(own),
             labels=labels,
@@ -117,14 +120,12 @@ def rowwise(
             specialise=specialise,
             numbers=numbers,
             reductions=reductions,
-            options=options,
-            family=family or bind.__module__.rpartition(".")[2],
             same_dims=same_dims,
             wide=wide,
         )
 
         def problem(*values: Any) -> RowProblem:
-            return RowProblem(style, dict(zip(options, values, strict=True)))
+            return RowProblem(style, dict(zip(style.options, values, strict=True)))
 
         by = differentiable or dense
         return loss(problem, row, differentiable=by, default=default, refused=refused, names=names)(bind)
@@ -196,31 +197,6 @@ class SplitPlan:
                 scale = mean_scale(scale, denominator, self.empty_zero)
             self.write.run(operands, upstream, 0, grad, target_grad, third_grad, place, scale)
         return value, denominator
-
-
-def style_of(bind: Callable[..., Any], formula: str, row: Row, names: tuple[str, ...], **details: Any) -> Style:
-    """A style for problems that choose between several."""
-    parameters = inspect.signature(bind).parameters.values()
-    settings: dict[str, Any] = dict(
-        name=bind.__name__,
-        formula=formula,
-        row=row,
-        names=names,
-        dense=(0,),
-        own=None,
-        labels=False,
-        sums=1,
-        tops=0,
-        softmax=0,
-        axis="class",
-        specialise=None,
-        numbers=None,
-        reductions=_errors.REDUCTIONS,
-        options=tuple(p.name for p in parameters if p.name not in names),
-        family=bind.__module__.rpartition(".")[2],
-        same_dims=False,
-    )
-    return Style(**(settings | details))
 
 
 class RowProblem:

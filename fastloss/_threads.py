@@ -103,7 +103,7 @@ def pool(threads: int, wakes: bool, gomp_parallel: int = 0) -> int:
         _asked = True
         return 0
     workers = 0 if gomp_parallel else threads - 1
-    if current is None or current.workers < workers or current.gomp_parallel != gomp_parallel != 0:
+    if current is None or current.workers < workers or gomp_parallel not in (0, current.gomp_parallel):
         current = _grow(workers, gomp_parallel)
     return current.address if current.native else 0
 

@@ -25,7 +25,6 @@ __all__ = ["rmse_loss"]
     dense=("input", "target", "weight"),
     wide=True,
     sums=2,
-    family="similarity",
     numbers=lambda eps, empty: (eps, 0.0 if empty == "zero" else math.nan),
     differentiable=("input", "target"),
     default=("input",),

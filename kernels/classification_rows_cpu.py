@@ -48,7 +48,7 @@ from fastloss.kernels.launch_cpu import (
     VALUE,
     WEIGHT,
 )
-from fastloss.kernels.logsumexp_cpu import CHUNK, GROUP, beside_top, capped, largest_of, logit
+from fastloss.kernels.logsumexp_cpu import CHUNK, GROUP, beside_top, capped, largest_of, logit, next_chunk
 from fastloss.kernels.memory_cpu import (
     ask_for,
     ask_for_writing,
@@ -63,19 +63,6 @@ from fastloss.kernels.memory_cpu import (
 PIECE = 65536
 PART_BYTES = 40
 CHUNK_BYTES = 8 * CHUNK
-
-
-@Template
-def next_chunk(start, first, last, most):
-    # (begin, n, skip): the next elements of a row to work on, the first ``skip`` of which were worked on before. n is
-    # a multiple of GROUP wherever the row is that long, by stepping back at its end: a vector loop then has no
-    # remainder, whose scalar exponentials cost as much as a hundred elements do.
-    rest = last - start
-    if rest >= GROUP:
-        return start, min(most, rest) // GROUP * GROUP, 0
-    if last - GROUP >= first:
-        return last - GROUP, GROUP, GROUP - rest
-    return start, rest, 0
 
 
 @Template

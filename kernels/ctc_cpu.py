@@ -156,6 +156,7 @@ EMPTY = ZERO // 2
 
 _LN2 = 0.6931471805599453
 _log = math_cpu.MATH["float64"]["log"]
+_larger = math_cpu.MATH["float64"]["later"]
 _accumulate = ACCUMULATE["float64"]
 _load, _load_int = LOADS["float64"], LOADS["int64"]
 _store, _store_int = STORES["float64"], STORES["int64"]
@@ -174,16 +175,6 @@ def _double(typingctx, bits):
     return types.float64(types.int64), lambda context, builder, signature, args: builder.bitcast(
         args[0], ir.DoubleType()
     )
-
-
-@intrinsic
-def _larger(typingctx, a, b):
-    def codegen(context, builder, signature, args):
-        kind = ir.IntType(64)
-        function = builder.module.declare_intrinsic("llvm.smax", [kind], ir.FunctionType(kind, [kind, kind]))
-        return builder.call(function, args)
-
-    return types.int64(types.int64, types.int64), codegen
 
 
 @intrinsic

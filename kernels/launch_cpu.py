@@ -12,7 +12,7 @@ against 1.5 us for a parallel region of OpenMP and 36 us on Numba's workqueue.
 Why not ``prange``: Numba's workqueue layer aborts the process when two threads enter it, GNU OpenMP kills a forked
 child, its idle threads spin for milliseconds beside the BLAS call that comes next, and each parallel driver takes
 0.5 s to compile. Our workers spin for some microseconds, then sleep; and a caller that finds the pool busy runs alone,
-with the same bits.
+with the same bits. Only calls on torch's tensors, which its threads spin beside anyway, run as a team of those.
 
 Each thread has a stretch of consecutive blocks, claimed with an atomic counter, and then helps with what others have
 left of theirs: so a worker that wakes late or is preempted only leaves more blocks to the others. Blocks dealt out to
@@ -272,7 +272,7 @@ def _run_phase(phase, arguments, pool, threads, team):
                 store_int(pool, _PHASE, phase)
                 store_int(pool, _STRETCHES, stretches)
                 store_int(pool, _TEAM, team)
-                call_1(load_int(pool, SHARE), pool)  # by address: compiled with the pool, which few calls need
+                call_1(load_int(pool, SHARE), pool)  # by address: compiled with the pool, which small calls do without
             else:
                 atomic_store(pool + 8 * _LOCK, 0)
     function = load_int(arguments, FUNCTION)

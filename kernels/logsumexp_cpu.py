@@ -14,6 +14,21 @@ GROUP_BYTES = 8 * GROUP
 SOFTCAP_ON = False
 
 
+@Template
+def next_chunk(start, first, last, most):
+    """(begin, n, skip): the next elements of a row to work on, the first ``skip`` of which were worked on before.
+
+    n is a multiple of GROUP wherever the row is that long, by stepping back at its end: a vector loop then has no
+    remainder, whose scalar exponentials cost as much as a hundred elements do.
+    """
+    rest = last - start
+    if rest >= GROUP:
+        return start, min(most, rest) // GROUP * GROUP, 0
+    if last - GROUP >= first:
+        return last - GROUP, GROUP, GROUP - rest
+    return start, rest, 0
+
+
 @rounded
 def capped(z, cap):
     # Rounded, so that the largest logit minus the largest capped logit is exactly 0.

@@ -30,6 +30,7 @@ from numba.extending import intrinsic
 
 from fastloss.kernels import ordinals_cpu
 from fastloss.kernels.compiler_cpu import helper
+from fastloss.kernels.intrinsics_cpu import llvm_function
 
 #: Said here, because a function that says nothing takes the flags of whatever is being compiled when it is first
 #: needed, and keeps them: results would depend on which kernel came first. No nsz: log_sigmoid(inf) is -0.
@@ -137,33 +138,6 @@ _FLOAT64 = SimpleNamespace(
     ln2_low=float.fromhex("0x1.cf79abc9e3b3ap-40"),
     tiny=2.0**-60,
 )
-
-
-def _llvm(name, arity, width):
-    """The LLVM intrinsic ``llvm.<name>``; arguments of other types are converted first."""
-
-    def codegen(context, builder, signature, args):
-        function = builder.module.declare_intrinsic(
-            f"llvm.{name}", [width.ir], ir.FunctionType(width.ir, [width.ir] * arity)
-        )
-        return builder.call(function, args)
-
-    signature = width.type(*[width.type] * arity)
-    if arity == 1:
-
-        def typer(typingctx, x):
-            return signature, codegen
-    elif arity == 2:
-
-        def typer(typingctx, x, y):
-            return signature, codegen
-    else:
-
-        def typer(typingctx, x, y, z):
-            return signature, codegen
-
-    typer.__name__ = typer.__qualname__ = f"{name}_{width.type}"
-    return intrinsic(typer)
 
 
 def _select(width):
@@ -317,7 +291,11 @@ def _functions(width):
     EXP_MIN, EXP_MAX, EXPM1_MIN, TANH_MAX = T(width.exp_min), T(width.exp_max), T(width.expm1_min), T(width.tanh_max)
     SINGLE = width is _FLOAT32
 
-    fma, fabs, copysign = _llvm("fma", 3, width), _llvm("fabs", 1, width), _llvm("copysign", 2, width)
+    fma, fabs, copysign = (
+        llvm_function("fma", 3, width),
+        llvm_function("fabs", 1, width),
+        llvm_function("copysign", 2, width),
+    )
     select, power, two_powers, split = _select(width), _power(width), _two_powers(width), _split(width)
     ordinal, from_ordinal, later, earlier = ordinals_cpu.of_registers(width.type)
     exp_polynomial = _polynomial(width.exp, width)
@@ -542,10 +520,10 @@ def _functions(width):
         "rank": rank,
         "later": later,
         "earlier": earlier,
-        "sqrt": _llvm("sqrt", 1, width),
-        "maximum": _llvm("maximum", 2, width),
-        "minimum": _llvm("minimum", 2, width),
-        "maxnum": _llvm("maxnum", 2, width),
+        "sqrt": llvm_function("sqrt", 1, width),
+        "maximum": llvm_function("maximum", 2, width),
+        "minimum": llvm_function("minimum", 2, width),
+        "maxnum": llvm_function("maxnum", 2, width),
         "at_least": _bound("at_least", ">", width),
         "at_most": _bound("at_most", "<", width),
     }
@@ -553,7 +531,11 @@ def _functions(width):
 
 def _powers(exp, log):
     """pow for float32, from exp and log of float64, and for float64."""
-    rint, copysign, select = _llvm("rint", 1, _FLOAT64), _llvm("copysign", 2, _FLOAT64), _select(_FLOAT64)
+    rint, copysign, select = (
+        llvm_function("rint", 1, _FLOAT64),
+        llvm_function("copysign", 2, _FLOAT64),
+        _select(_FLOAT64),
+    )
 
     @helper(FASTMATH)
     def pow32(x, y):

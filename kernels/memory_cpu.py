@@ -41,11 +41,14 @@ def set_scope(builder, instruction, scope):
     instruction.set_metadata("noalias", module.add_metadata([node for name, node in scopes.items() if name != scope]))
 
 
-def input_load(builder, address, index, ir_type):
-    """A number that the caller gave: never undefined, else LLVM keeps a running maximum of such scalar, to guard it."""
+def loaded(builder, address, index, ir_type, scope):
+    """A number from memory of ``scope``."""
     value = builder.load(_element(builder, address, index, ir_type), align=1)
-    set_scope(builder, value, "input")
-    value.set_metadata("noundef", builder.module.add_metadata([]))
+    set_scope(builder, value, scope)
+    if scope == "input":
+        # Given by the caller, so never undefined: else LLVM guards against it inside of a running maximum, which then
+        # stays scalar.
+        value.set_metadata("noundef", builder.module.add_metadata([]))
     return value
 
 
@@ -53,11 +56,7 @@ def _loader(scope, ir_type, numba_type, widen=None):
     @intrinsic
     def load(typingctx, address, index):
         def codegen(context, builder, signature, args):
-            if scope == "input":
-                value = input_load(builder, *args, ir_type)
-            else:
-                value = builder.load(_element(builder, *args, ir_type), align=1)
-                set_scope(builder, value, scope)
+            value = loaded(builder, *args, ir_type, scope)
             return widen(builder, value) if widen else value
 
         return numba_type(types.intp, types.intp), codegen

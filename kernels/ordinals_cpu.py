@@ -10,9 +10,12 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from fastloss.kernels.memory_cpu import COMPUTE, ITEMSIZE, STORAGE, input_load
+from fastloss.kernels.intrinsics_cpu import llvm_function
+from fastloss.kernels.memory_cpu import COMPUTE, ITEMSIZE, STORAGE, loaded
 
-_FLOATS = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
+
+def _integers(width):
+    return SimpleNamespace(ir=ir.IntType(width), type=types.Integer.from_bitwidth(width))
 
 
 def _turn(builder, bits):
@@ -22,21 +25,10 @@ def _turn(builder, bits):
     return builder.xor(bits, builder.and_(sign, ir.Constant(bits.type, 2 ** (width - 1) - 1)))
 
 
-def _of_two(name, bits, number):
-    @intrinsic
-    def of_two(typingctx, a, b):
-        def codegen(context, builder, signature, args):
-            kind = ir.FunctionType(bits, [bits, bits])
-            return builder.call(builder.module.declare_intrinsic(f"llvm.{name}", [bits], kind), args)
-
-        return number(number, number), codegen
-
-    return of_two
-
-
 def of_registers(real):
     """``ordinal(x)`` and ``from_ordinal`` back; ``later`` and ``earlier`` of two."""
-    bits, number = ir.IntType(real.bitwidth), types.Integer.from_bitwidth(real.bitwidth)
+    width = _integers(real.bitwidth)
+    bits, number = width.ir, width.type
 
     @intrinsic
     def ordinal(typingctx, x):
@@ -48,48 +40,48 @@ def of_registers(real):
     @intrinsic
     def from_ordinal(typingctx, k):
         def codegen(context, builder, signature, args):
-            return builder.bitcast(_turn(builder, args[0]), _FLOATS[real])
+            return builder.bitcast(_turn(builder, args[0]), STORAGE[real.name][0])
 
         return real(number), codegen
 
-    return ordinal, from_ordinal, _of_two("smax", bits, number), _of_two("smin", bits, number)
+    return ordinal, from_ordinal, llvm_function("smax", 2, width), llvm_function("smin", 2, width)
 
 
 def of_memory(dtype):
     """The same of numbers as they are stored, so that 16-bit ones need no widening and twice as many fit a register:
     ``load_ordinal``, ``later`` of two such, the ``least``, and the ``widen``ed ordinal of the arithmetic's type.
     """
-    width = 8 * ITEMSIZE[dtype]
-    bits, number = ir.IntType(width), types.Integer.from_bitwidth(width)
+    width = _integers(8 * ITEMSIZE[dtype])
+    bits, number = width.ir, width.type
     stored, real, widened, _ = STORAGE[dtype]
-    real_bits = types.Integer.from_bitwidth(real.bitwidth)
+    wide = _integers(real.bitwidth)
 
     @intrinsic
     def load_ordinal(typingctx, address, index):
         def codegen(context, builder, signature, args):
-            return _turn(builder, input_load(builder, *args, bits))
+            return _turn(builder, loaded(builder, *args, bits, "input"))
 
         return number(types.intp, types.intp), codegen
 
     @intrinsic
     def least(typingctx):
         def codegen(context, builder, signature, args):
-            return ir.Constant(bits, -(2 ** (width - 1)))
+            return ir.Constant(bits, -(2 ** (bits.width - 1)))
 
         return number(), codegen
 
     @intrinsic
     def widen(typingctx, k):
         def codegen(context, builder, signature, args):
-            if width == real.bitwidth:
+            if bits == wide.ir:
                 return args[0]
             found = _turn(builder, args[0])
             found = widened(builder, found if stored == bits else builder.bitcast(found, stored))
-            return _turn(builder, builder.bitcast(found, ir.IntType(real.bitwidth)))
+            return _turn(builder, builder.bitcast(found, wide.ir))
 
-        return real_bits(number), codegen
+        return wide.type(number), codegen
 
-    return SimpleNamespace(load=load_ordinal, later=_of_two("smax", bits, number), least=least, widen=widen)
+    return SimpleNamespace(load=load_ordinal, later=llvm_function("smax", 2, width), least=least, widen=widen)
 
 
 MEMORY = {dtype: of_memory(dtype) for dtype in COMPUTE}

@@ -52,7 +52,7 @@ from fastloss.kernels.launch_cpu import (
     VALUE,
     WEIGHT,
 )
-from fastloss.kernels.logsumexp_cpu import beside_top
+from fastloss.kernels.logsumexp_cpu import beside_top, next_chunk
 from fastloss.kernels.math_cpu import MATH
 from fastloss.kernels.memory_cpu import (
     ACCUMULATE,
@@ -118,9 +118,6 @@ TILE = 2048
 TILE_BYTES = 8 * TILE
 COPIES_BYTES = 6 * TILE_BYTES
 LANE_BYTES = 8 * MAX_LANES
-#: Elements of a row are worked on in multiples of this many, its last group stepping back over some: a vector loop
-#: then has no remainder.
-GROUP = 64
 #: Numbers that are added up in the type of the arithmetic, in 64 sums side by side, before they join a float64.
 SHORT_SUM = 256
 
@@ -192,16 +189,16 @@ def row_tops(mode, n, count, tile, partial):
     one = real(1.0)
     buffers = load_int(tile, BUFFERS)
     own, tops = buffers + OWN * LANE_BYTES, buffers + TOP * LANE_BYTES
-    full = count // GROUP * GROUP
-    group = min(GROUP, count)
     for r in range(n):
         x = load_int(tile, INPUT) + r * load_int(tile, STEP)
         t = load_int(tile, INPUT + 1) + r * load_int(tile, STEP + 1)
         z = load_int(tile, INPUT + 2) + r * load_int(tile, STEP + 2)
         y = real(load_wide(own, r)) if HAS_Y else one
         k0 = k1 = k2 = ordinal(-real(np.inf))
-        first, size = 0, full
-        for _ in range(2):
+        start = 0
+        while start < count:
+            first, size, _ = next_chunk(start, 0, count, count)
+            start = first + size
             for i in range(size):
                 ti = load(t, first + i) if HAS_T else one
                 zi = load(z, first + i) if HAS_Z else one
@@ -211,7 +208,6 @@ def row_tops(mode, n, count, tile, partial):
                     k1 = later(k1, _rank(a[1]))
                 if TOP_3:
                     k2 = later(k2, _rank(a[2]))
-            first, size = count - group, group if full < count else 0
         _raise(tops, r, k0)
         if TOP_2:
             _raise(tops + LANE_BYTES, r, k1)
@@ -288,9 +284,6 @@ def row_sums(mode, n, count, tile, partial):
     buffers = load_int(tile, BUFFERS)
     own, tops, sums = buffers + OWN * LANE_BYTES, buffers + TOP * LANE_BYTES, buffers + SUM * LANE_BYTES
     small, maxima = buffers + SMALL * LANE_BYTES, buffers + MAXIMA * LANE_BYTES
-    full = count // GROUP * GROUP
-    group = min(GROUP, count)
-    back = count - group
     x_ahead, t_ahead, z_ahead = _ahead(tile, 0, n, count), _ahead(tile, 1, n, count), _ahead(tile, 2, n, count)
     for r in range(n):
         x = load_int(tile, INPUT) + r * load_int(tile, STEP)
@@ -309,15 +302,13 @@ def row_sums(mode, n, count, tile, partial):
         s0 = s1 = s2 = s3 = e0 = e1 = n0 = n1 = 0.0
         start = 0
         while start < count:
-            first, size, skip = start, min(SHORT_SUM, full - start), 0
-            if start == full:
-                first, size, skip = back, group, full - back
+            first, size, skip = next_chunk(start, 0, count, SHORT_SUM)
+            start = first + size
             ask_for(x + x_ahead + first * ITEMSIZE, size * ITEMSIZE)
             if HAS_T:
                 ask_for(t + t_ahead + first * ITEMSIZE, size * ITEMSIZE)
             if HAS_Z:
                 ask_for(z + z_ahead + first * ITEMSIZE, size * ITEMSIZE)
-            start += size - skip
             short_e0 = short_e1 = short_n0 = short_n1 = zero
             short_0 = short_1 = short_2 = short_3 = _nothing()
             for i in range(size):
@@ -451,9 +442,6 @@ def row_later(mode, n, count, tile, partial):
                 store_wide(sum2, i, load_wide(sum2, i) + np.float64(a[0]))
                 store_wide(sum3, i, load_wide(sum3, i) + np.float64(a[1]))
     else:
-        full = count // GROUP * GROUP
-        group = min(GROUP, count)
-        back = count - group
         t_ahead = _ahead(tile, 1, n, count)
         for r in range(n):
             m0 = real(load_wide(top, r)) if TOP_1 else zero
@@ -462,12 +450,10 @@ def row_later(mode, n, count, tile, partial):
             s2 = s3 = 0.0
             start = 0
             while start < count:
-                first, size, skip = start, min(SHORT_SUM, full - start), 0
-                if start == full:
-                    first, size, skip = back, group, full - back
+                first, size, skip = next_chunk(start, 0, count, SHORT_SUM)
+                start = first + size
                 if HAS_T:
                     ask_for(t + t_ahead + r * t_step + first * ITEMSIZE, size * ITEMSIZE)
-                start += size - skip
                 short_2 = short_3 = zero
                 for i in range(size):
                     new = not_before(i, skip)
@@ -579,15 +565,12 @@ def row_slopes(mode, n, count, tile, partial):
         scale = real(load_wide(buffers + SCALES * LANE_BYTES, r))
         start = 0
         while start < count:
-            rest = count - start
-            first, size = start, min(SHORT_SUM, rest // GROUP * GROUP)
+            first, size, _ = next_chunk(start, 0, count, SHORT_SUM)
+            start = first + size
             if WANT_X:
-                ask_for_writing(gx + gx_ahead + start * ITEMSIZE, size * ITEMSIZE)
+                ask_for_writing(gx + gx_ahead + first * ITEMSIZE, size * ITEMSIZE)
             if WANT_T:
-                ask_for_writing(gt + gt_ahead + start * ITEMSIZE, size * ITEMSIZE)
-            if size == 0:  # what is left over of groups, by stepping back
-                size = min(GROUP, count)
-                first = count - size
+                ask_for_writing(gt + gt_ahead + first * ITEMSIZE, size * ITEMSIZE)
             # One stream of stores at a time: more of them break up the writing of whole lines.
             if WANT_X:
                 for i in range(first, first + size):
@@ -598,7 +581,6 @@ def row_slopes(mode, n, count, tile, partial):
             if WANT_Z:
                 for i in range(first, first + size):
                     store(gz, i, select(dead, zero, _slopes_at(x, t, z, i, y, m, c, q)[2] * scale))
-            start += size
 
 
 @Template

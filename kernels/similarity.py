@@ -4,11 +4,10 @@ import numpy as np
 
 from fastloss.kernels.build_cpu import Template
 from fastloss.kernels.regression import sign
-from fastloss.kernels.rows_cpu import select_wide
 
 
 @Template
-def _split(c):
+def root_factors(c):
     # c as a product of two numbers of like size: 1 / distance may leave the range of float32, its root does not.
     root = sqrt(fabs(c))
     return copysign(root, c), root
@@ -202,35 +201,11 @@ def contrastive_finish(s, o, m, y, k, q):
     loss = select(y == zero, zero, y * s[0]) + select(y == one, zero, (one - y) * gap * gap)
     # 2 y (x - t) - 2 (1 - y) gap (x - t) / d
     apart = select((d == zero) | (y == one), zero, (y - one) * gap / d)
-    c0, c1 = _split(real(2.0) * (y + apart))
+    c0, c1 = root_factors(real(2.0) * (y + apart))
     return loss, c0, c1, zero, zero
 
 
 @Template
 def contrastive_slopes(x, t, z, y, m, c, q):
     g = (x - t) * c[1] * c[0]
-    return g, -g, real(0.0)
-
-
-# Root of the mean squared error: sums of w (x - t)^2 and w; q is (eps,).
-
-
-@Template
-def rmse_sums(x, t, z, y, m, q):
-    d = np.float64(x) - np.float64(t)
-    w = np.float64(z)
-    return select_wide(w == 0.0, 0.0, w * d * d), w
-
-
-@Template
-def rmse_finish(s, o, m, y, k, q):
-    zero, one = real(0.0), real(1.0)
-    root = select(k == zero, q[1], sqrt(s[0] / s[1] + q[0]))
-    c0, c1 = _split(select(root == zero, zero, one / (root * s[1])))
-    return root, c0, c1, zero, zero
-
-
-@Template
-def rmse_slopes(x, t, z, y, m, c, q):
-    g = select(z == real(0.0), real(0.0), (x - t) * c[1] * c[0] * z)
     return g, -g, real(0.0)

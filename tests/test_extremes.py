@@ -408,3 +408,25 @@ def test_one_nan_is_never_lost(loss, size):
         np.testing.assert_array_equal(grad[rows], clean_grad[rows])
         assert np.isnan(grad[where]).any()
         assert np.isnan(getattr(fl, loss)(x, t))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("classes", [300, 321])  # with a last group that steps back, and one element past a group
+def test_the_largest_logit_at_every_place(dtype, classes):
+    # It is found as an integer of the width of storage: of either sign, infinite, NaN of either sign. Beside a smaller
+    # one a confident row would lose its loss. All logits are whole numbers that every dtype holds: nothing is rounded
+    # but float32 arithmetic, whose sums are float32 for 16 bits.
+    kind = pytest.importorskip("ml_dtypes").bfloat16 if dtype == "bfloat16" else dtype
+    diagonal = np.eye(classes, dtype=bool)
+
+    def rows(x, labels):
+        return [float(fl.cross_entropy(x[i : i + 1], labels[i : i + 1], reduction="sum")) for i in range(classes)]
+
+    labels = np.arange(classes)
+    for middle in (40.0, -40.0):
+        wide = middle + np.where(diagonal, 20.0, -20.0 - np.arange(classes) % 7)
+        gaps = np.where(diagonal, -np.inf, wide) - np.diag(wide)[:, None]
+        np.testing.assert_allclose(rows(wide.astype(kind), labels), np.log1p(np.exp(gaps).sum(1)), rtol=1e-5)
+    for special, expected in ((INF, NAN), (-INF, np.log(classes - 1.0)), (NAN, NAN), (-NAN, NAN)):
+        x = np.where(diagonal, special, 0.0).astype(kind)
+        np.testing.assert_allclose(rows(x, np.roll(labels, -1)), np.full(classes, expected), rtol=1e-6)

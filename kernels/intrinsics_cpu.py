@@ -1,0 +1,31 @@
+"""LLVM's own functions, for kernels to call."""
+
+from llvmlite import ir
+from numba.extending import intrinsic
+
+
+def llvm_function(name, arity, width):
+    """The LLVM intrinsic ``llvm.<name>``; arguments of other types are converted first."""
+
+    def codegen(context, builder, signature, args):
+        function = builder.module.declare_intrinsic(
+            f"llvm.{name}", [width.ir], ir.FunctionType(width.ir, [width.ir] * arity)
+        )
+        return builder.call(function, args)
+
+    signature = width.type(*[width.type] * arity)
+    if arity == 1:
+
+        def typer(typingctx, x):
+            return signature, codegen
+    elif arity == 2:
+
+        def typer(typingctx, x, y):
+            return signature, codegen
+    else:
+
+        def typer(typingctx, x, y, z):
+            return signature, codegen
+
+    typer.__name__ = typer.__qualname__ = f"{name}_{width.type}"
+    return intrinsic(typer)
