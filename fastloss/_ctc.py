@@ -207,11 +207,11 @@ def operands(settings: Settings, backend: Any, found: Sequences) -> Operands:
     from fastloss.kernels import ctc_cpu as kernels
 
     lengths, labels = found.input_lengths, found.target_lengths
-    # A part holds at most so many states: two final ones and the checkpoints of two halves, which may both begin a
-    # segment that they do not fill. (Every operation on arrays of a few numbers takes half a microsecond.)
-    states = lengths // kernels.K + 4
-    part = (labels // kernels.LANES + 1) * states
-    part *= 32 * kernels.LANES
+    # A part holds at most so many states: each half's final one and those before its second segment and each one
+    # after. (Every operation on arrays of a few numbers takes half a microsecond.)
+    states = lengths // (2 * kernels.K) + 1
+    part = (labels + 1) * states
+    part *= 2 * 32
     if settings.from_logits:
         part += lengths * (2 * ITEMSIZE[COMPUTE[backend.dtype_name(found.scores)]])
     part += 8 * kernels.HEAD_SLOTS + 63
@@ -322,7 +322,7 @@ def build(
         kernels.ZERO_INFINITY: int(settings.zero_infinity),
         kernels.BY_LENGTH: int(settings.reduction == "mean"),
         kernels.UPSTREAM_STRIDE: int(settings.reduction == "none" and axes[1] is not None),
-        kernels.TILE_BYTES: ITEMSIZE[compute] * (classes + 2) * (2 * kernels.K if in_lanes else 1) // 8 * 8,
+        kernels.TILE_BYTES: ITEMSIZE[compute] * (classes + 1) * (kernels.K if in_lanes else 1) // 8 * 8,
         kernels.FRAMES_IN: function(by_frame.frames_in, dtype, LOGITS=logits, IN_LANES=in_lanes),
         kernels.FACTORS: function(by_frame.factors, compute),
         kernels.STEP_KEEPING: function(kernels.step, None, KEEP=True, MEET=False),

@@ -88,7 +88,7 @@ TABLE, WORKSPACE = THIRD, WEIGHT
     PROBABILITY,
     ROWS_OUT,
     FILL,
-    FETCH,
+    FETCH,  # 0 unless frames are worked on side by side
     FLUSH,
     FETCH_REAL,  # within buffers of the type of the arithmetic
     FLUSH_REAL,
@@ -106,7 +106,7 @@ NONE, BEGIN, SAVE, RESTORE = range(4)
 #: Frames of a segment: checkpoints lie so far apart.
 K = 32
 SEGMENT_BYTES = 8 * K
-#: States are worked on in multiples of this many, and rows of them have as many impossible ones around them.
+#: States are worked on in multiples of this many.
 LANES = 8
 
 # The table: of each sample, longest first, its number, frames, labels, where its labels begin, and the byte of the
@@ -135,22 +135,23 @@ LOG_SUMS, LOSS, EXPONENT, HEAD_SLOTS = 0, 2, 3, 4
     GATHERED,
     GATHERED_LANES,
     TOPS,
-    OCCUPANCIES,
+    PRODUCTS,  # of each frame's states: rows of b and of y, which lie a state vector apart
     TOTALS,
     ROW_SCALE,
     TILE,
+    OCCUPIED,
     LOG_SUM,
-    PRODUCTS,  # of a step: where its row of products and their sums go, and the exponent they are relative to
-    SUMS,
+    STEP_PRODUCTS,  # of a step: where its row of products and their sums go, and the exponent they are relative to
+    STEP_SUMS,
     RELATIVE_TO,
-) = range(22)
-TASK_BYTES = 8 * 22
+) = range(23)
+TASK_BYTES = 8 * 23
 #: Of the sums of a frame's products: over the blanks, over the labels.
 TOTAL_BYTES = 16
 
 #: Exponents of impossible states are at or below half of it. Those of possible ones stay above: a factor has an
-#: exponent of +-FAR at most, below which a probability counts as 0.
-ZERO = -(1 << 52)
+#: exponent of +-FAR at most, below which a probability counts as 0. As the bits of a float64 it is a finite number.
+ZERO = -(1 << 54)
 FAR = 6.0e9  # in nats: 2**33 bits
 EMPTY = ZERO // 2
 
@@ -200,56 +201,53 @@ def _exponent(bits):
     return (bits >> 52) - 1023
 
 
-# Rows of states. A row has LANES impossible states on its left; W = WIDTH + LANES. The four rows of a state vector (b
-# and y of mantissas, then of exponents) follow one another, with LANES at the end.
+# A state vector is LANES impossible exponents and four rows of W = WIDTH: exponents of y, of b, mantissas of b, of y.
+# A row's last states, after its S or S + 1, are impossible. What is read before the beginning of a row, a state's
+# predecessor or what stands opposite to a state past the end, is thus an exponent of something impossible, or a finite
+# number whose exponent is.
 
 
 @Template
-def _state_words(width):
-    return 4 * (width + LANES) + LANES
+def state_words(width):
+    return LANES + 4 * width
 
 
 @Template
 def _emission_words(width):
-    # The blank's mantissa and exponent, then the rows of the labels'.
-    return 2 * (width + LANES) + LANES
+    # The factors of a frame: the blank's exponent and LANES - 1 impossible ones, the labels' exponents, then their
+    # mantissas, and the blank's after the last.
+    return LANES + 2 * width
 
 
 @Template
 def _impossible(state, width):
-    for i in range(2 * (width + LANES)):
-        store_double(state, i, 1.0)
-    for i in range(2 * (width + LANES), _state_words(width)):
+    for i in range(LANES + 2 * width):
         store_int(state, i, ZERO)
+    for i in range(LANES + 2 * width, state_words(width)):
+        store_double(state, i, 1.0)
 
 
 @Template
-def _save(state, place, width):
-    # The four rows without what is around them.
-    for row in range(4):
-        for i in range(width):
-            store_int(place, row * width + i, load_int(state, LANES + row * (width + LANES) + i))
+def _saved_bytes(count):
+    return 32 * count
 
 
 @Template
-def _restore(place, state, width):
-    for row in range(4):
-        for i in range(width):
-            store_int(state, LANES + row * (width + LANES) + i, load_int(place, row * width + i))
-
-
-@Template
-def states(what, place, state, width, unused):
-    """A state vector without possible states; or what is possible before the first frame: the first blank; or saved at
-    ``place``; or restored from there."""
+def states(what, place, state, width, count):
+    """A state vector without possible states; or what is possible before the first frame: the first blank; or its
+    ``count`` first blanks and labels saved at ``place``; or restored from there."""
     if what == SAVE:
-        _save(state, place, width)
+        for row in range(4):
+            for i in range(count):
+                store_int(place, row * count + i, load_int(state, LANES + row * width + i))
     else:
         _impossible(state, width)
     if what == BEGIN:
-        store_int(state, LANES + 2 * (width + LANES), 0)
+        store_int(state, LANES + width, 0)
     if what == RESTORE:
-        _restore(place, state, width)
+        for row in range(4):
+            for i in range(count):
+                store_int(state, LANES + row * width + i, load_int(place, row * count + i))
 
 
 @Template
@@ -260,34 +258,38 @@ def words(first, count, value, unused_1, unused_2):
 
 
 @Template
+def _rows(state, width):
+    # Of y's and b's exponents, b's and y's mantissas.
+    first = state + 8 * LANES
+    return first, first + 8 * width, first + 16 * width, first + 24 * width
+
+
+@Template
 def step(old, new, emission, other, task):
     """One frame further, for the states from LOW to HIGH.
 
     KEEP: ``other`` gets them before this frame's factors. MEET: ``other`` holds those that the other direction has kept
-    so, and their products with the new ones, relative to an exponent, go to PRODUCTS, a row of b and a row of y, the
-    sums of both rows to SUMS. Whatever is of the other direction, ``emission`` too, counts from the end.
+    so, and their products with the new ones, relative to an exponent, go to STEP_PRODUCTS, a row of b and a row of y,
+    the sums of both rows to STEP_SUMS. Whatever is of the other direction, ``emission`` too, counts from the end.
     """
-    wide = 8 * (load_int(task, WIDTH) + LANES)
+    width = load_int(task, WIDTH)
     low, high, labels = load_int(task, LOW), load_int(task, HIGH), load_int(task, S)
     skips = load_int(task, SKIPS)
-    bm = old + 8 * LANES
-    ym, be, ye = bm + wide, bm + 2 * wide, bm + 3 * wide
-    new_bm = new + 8 * LANES
-    new_ym, new_be, new_ye = new_bm + wide, new_bm + 2 * wide, new_bm + 3 * wide
-    other_bm = other + 8 * LANES
-    other_ym, other_be, other_ye = other_bm + wide, other_bm + 2 * wide, other_bm + 3 * wide
-    blank_m, blank_e = _load_tile(emission, 0), _load_tile_int(emission, 1)
-    label_m = emission + 8 * LANES
-    label_e = label_m + wide
+    ye, be, bm, ym = _rows(old, width)
+    new_ye, new_be, new_bm, new_ym = _rows(new, width)
+    other_ye, other_be, other_bm, other_ym = _rows(other, width)
+    label_e = emission + 8 * LANES
+    label_m = label_e + 8 * width
+    blank_m, blank_e = _load_tile(label_m, labels), _load_tile_int(emission, 0)
     sum_b = sum_y = 0.0
     if MEET:
         relative_to = load_int(task, RELATIVE_TO)
-        out_b = load_int(task, PRODUCTS)
-        out_y = out_b + 8 * load_int(task, WIDTH)
+        out_b = load_int(task, STEP_PRODUCTS)
+        out_y = out_b + 8 * width
         for j in range(low):
             _store(out_b, j, 0.0)
             _store(out_y, j, 0.0)
-        for j in range(high, load_int(task, WIDTH)):
+        for j in range(high, width):
             _store(out_b, j, 0.0)
             _store(out_y, j, 0.0)
     for j in range(low, high):
@@ -327,7 +329,7 @@ def step(old, new, emission, other, task):
             _store(out_y, j, y)
             sum_y = _accumulate(sum_y, y)
     if MEET:
-        place = load_int(task, SUMS)
+        place = load_int(task, STEP_SUMS)
         _store(place, 0, sum_b)
         _store(place, 1, sum_y)
 
@@ -335,12 +337,9 @@ def step(old, new, emission, other, task):
 @Template
 def probability(forward, backward, place, task, unused):
     """The sum over the states where the directions meet, as a float64 and the exponent it is relative to."""
-    wide = 8 * (load_int(task, WIDTH) + LANES)
     labels, width = load_int(task, S), load_int(task, WIDTH)
-    bm = forward + 8 * LANES
-    ym, be, ye = bm + wide, bm + 2 * wide, bm + 3 * wide
-    other_bm = backward + 8 * LANES
-    other_ym, other_be, other_ye = other_bm + wide, other_bm + 2 * wide, other_bm + 3 * wide
+    ye, be, bm, ym = _rows(forward, width)
+    other_ye, other_be, other_bm, other_ym = _rows(backward, width)
     top = 2 * ZERO
     for j in range(width):
         e_b = _load_int(be, j) + _load_int(other_be, labels - j)
@@ -384,17 +383,44 @@ def _take_up(task, item, arguments):
 
 
 @Template
+def _segments(frames):
+    return (frames + K - 1) // K
+
+
+@Template
 def _places(task, part, backward):
-    # In a part: the final state of a half, its checkpoints; and where the frames' numbers begin.
-    width, length = load_int(task, WIDTH), load_int(task, T)
+    # In a part: the final state of a half, its checkpoints, before its second segment and each one after; and where
+    # the frames' numbers begin.
+    length, saved = load_int(task, T), _saved_bytes(load_int(task, S) + 1)
     half = length // 2
-    saved = 32 * width  # bytes of a state
     final = part + 8 * HEAD_SLOTS + backward * saved
-    forward_segments = (half + K - 1) // K
+    forward = max(0, _segments(half) - 1)
     first = part + 8 * HEAD_SLOTS + 2 * saved
-    checkpoints = first + backward * forward_segments * saved
-    stats = first + (forward_segments + (length - half + K - 1) // K) * saved
-    return final, checkpoints, stats
+    stats = first + (forward + max(0, _segments(length - half) - 1)) * saved
+    return final, first + backward * forward * saved, stats
+
+
+@Template
+def _lay_out(task, arguments, memory, frames):
+    # Memory for a segment of so many frames; its bytes. What has been used makes room: scores gathered in lanes lie
+    # where factors will be, scores gathered in rows a row further than the factors that are made of them. After the
+    # last factors the occupancies of classes and labels, in lanes, lie there, and the labels', in rows, where scores
+    # in rows were.
+    width, tile_bytes = load_int(task, WIDTH), load_int(arguments, TILE_BYTES)
+    row, factors = REALSIZE * width, 8 * _emission_words(width)
+    emissions, occupied = memory + tile_bytes, memory
+    gathered = emissions + factors * frames - row * max(0, frames - 1)
+    if load_int(arguments, FETCH) != 0:
+        occupied = emissions + K * row
+        gathered = max(gathered, occupied + tile_bytes)
+    tops = gathered + row * frames
+    store_int(task, TILE, memory)
+    store_int(task, EMISSIONS, emissions)
+    store_int(task, GATHERED_LANES, emissions)
+    store_int(task, OCCUPIED, occupied)
+    store_int(task, GATHERED, gathered)
+    store_int(task, TOPS, tops)
+    return tops + 8 * frames - memory
 
 
 @Template
@@ -419,43 +445,38 @@ def _half(item, task, arguments):
     part = _take_up(task, item, arguments)
     backward = item % 2
     width = load_int(task, WIDTH)
-    state_bytes, emission_bytes = 8 * _state_words(width), 8 * _emission_words(width)
-    final, checkpoints, stats = _places(task, part, backward)
-    memory = allocate(
-        2 * state_bytes + K * (emission_bytes + 16 * width + 8) + 8 * width + load_int(arguments, TILE_BYTES)
-    )
+    state_bytes, emission_bytes = 8 * state_words(width), 8 * _emission_words(width)
+    count, length = load_int(task, S) + 1, load_int(task, T)
+    half = length // 2
+    if backward:
+        half = length - half
+    final, checkpoint, stats = _places(task, part, backward)
+    own = 2 * state_bytes + 8 * width
+    memory = allocate(own + _lay_out(task, arguments, 0, min(K, half)))
     if memory == 0:
         return False
     old, new = memory, memory + state_bytes
-    emissions = new + state_bytes
-    gathered = emissions + K * emission_bytes
-    tops = gathered + K * 16 * width
-    skips = tops + K * 8
-    store_int(task, EMISSIONS, emissions)
-    store_int(task, GATHERED, gathered)
-    store_int(task, GATHERED_LANES, gathered + K * 8 * width)
-    store_int(task, TOPS, tops)
+    skips = new + state_bytes
+    _lay_out(task, arguments, memory + own, min(K, half))
+    emissions = load_int(task, EMISSIONS)
     store_int(task, SKIPS, skips)
-    store_int(task, TILE, skips + 8 * width)
     store_int(task, STATS, stats)
     store_double(task, LOG_SUM, 0.0)
     call_kernel(skips_function, backward, skips, task, 0, 0)
     call_kernel(states_function, BEGIN, 0, old, width, 0)
     call_kernel(states_function, NONE, 0, new, width, 0)
-    length = load_int(task, T)
-    half = length // 2
-    if backward:
-        half = length - half
     for start in range(0, half, K):
         n = min(K, half - start)
-        call_kernel(states_function, SAVE, checkpoints + 32 * width * (start // K), old, width, 0)
+        if start > 0:
+            call_kernel(states_function, SAVE, checkpoint, old, width, count)
+            checkpoint += _saved_bytes(count)
         call_kernel(frames_in, start, n, 1, task, arguments)
         call_kernel(factors_function, n, 0, 0, task, arguments)
         for i in range(n):
             _band(task, start + i)
             call_kernel(step_function, old, new, emissions + emission_bytes * i, 0, task)
             old, new = new, old
-    call_kernel(states_function, SAVE, final, old, width, 0)
+    call_kernel(states_function, SAVE, final, old, width, count)
     store_double(part, LOG_SUMS + backward, load_double(task, LOG_SUM))
     release(memory)
     return True
@@ -469,8 +490,8 @@ def _meeting(item, task, arguments):
     words_function = load_int(arguments, WORDS)
     found = stack_buffer(16)
     part = _take_up(task, 2 * item, arguments)
-    width, length = load_int(task, WIDTH), load_int(task, T)
-    state_bytes = 8 * _state_words(width)
+    width, length, count = load_int(task, WIDTH), load_int(task, T), load_int(task, S) + 1
+    state_bytes = 8 * state_words(width)
     memory = allocate(4 * state_bytes + 8 * _emission_words(width) + 8 * width)
     if memory == 0:
         return 0.0, False
@@ -485,15 +506,15 @@ def _meeting(item, task, arguments):
     call_kernel(words_function, emission, _emission_words(width), 0, 0, 0)
     store_int(task, SKIPS, skips)
     call_kernel(skips_function, 0, skips, task, 0, 0)
-    call_kernel(states_function, RESTORE, _places(task, part, 0)[0], forward, width, 0)
-    call_kernel(states_function, RESTORE, _places(task, part, 1)[0], back, width, 0)
+    call_kernel(states_function, RESTORE, _places(task, part, 0)[0], forward, width, count)
+    call_kernel(states_function, RESTORE, _places(task, part, 1)[0], back, width, count)
     call_kernel(states_function, NONE, 0, kept, width, 0)
     call_kernel(states_function, NONE, 0, passed, width, 0)
     store_int(task, LOW, 0)
     store_int(task, HIGH, width)
     call_kernel(load_int(arguments, STEP_KEEPING), forward, passed, emission, kept, task)
     if length == 0:  # no frame is left to take that step in
-        call_kernel(states_function, RESTORE, _places(task, part, 0)[0], kept, width, 0)
+        call_kernel(states_function, RESTORE, _places(task, part, 0)[0], kept, width, count)
     call_kernel(load_int(arguments, PROBABILITY), kept, back, found, task, 0)
     total, exponent = load_double(found, 0), load_int(found, 1)
     sums = load_double(part, LOG_SUMS) + load_double(part, LOG_SUMS + 1)
@@ -549,60 +570,47 @@ def _gradient(item, task, arguments):
         last = half if backward else length
         call_kernel(fill_function, first, last, 1 if loss != loss else 0, task, arguments)
         return True
-    state_bytes, emission_bytes = 8 * _state_words(width), 8 * _emission_words(width)
-    tile_bytes = load_int(arguments, TILE_BYTES)
+    state_bytes, emission_bytes = 8 * state_words(width), 8 * _emission_words(width)
     count = half if backward else length - half
     most = min(K, count)  # frames of a segment
-    memory = allocate(
-        (4 + most) * state_bytes
-        + most * (emission_bytes + 16 * width + TOTAL_BYTES + 8)
-        + 16 * width * K
-        + 16 * width
-        + tile_bytes
-    )
+    # What the other direction has kept in each frame; then, a frame further, its products.
+    own = (4 + most) * state_bytes + TOTAL_BYTES * most + 16 * width
+    memory = allocate(own + _lay_out(task, arguments, 0, most))
     if memory == 0:
         return False
-    ahead, ahead_new, back, back_new = (
-        memory,
-        memory + state_bytes,
-        memory + 2 * state_bytes,
-        memory + 3 * state_bytes,
-    )
-    kept = memory + 4 * state_bytes
-    emissions = kept + most * state_bytes
-    products = emissions + most * emission_bytes
-    totals = products + 16 * width * most
+    ahead, ahead_new, kept = memory, memory + state_bytes, memory + 2 * state_bytes
+    back = kept + most * state_bytes
+    back_new = back + state_bytes
+    totals = back_new + state_bytes
     skips = totals + TOTAL_BYTES * most
     back_skips = skips + 8 * width
-    gathered = back_skips + 8 * width
-    tops = gathered + K * 16 * width
-    tile = tops + 8 * most
+    _lay_out(task, arguments, memory + own, most)
+    emissions = load_int(task, EMISSIONS)
+    products = _rows(kept + state_bytes, width)[2]
     final, _, stats = _places(task, part, backward)
     _, checkpoints, _ = _places(task, part, 1 - backward)
+    saved = _saved_bytes(labels + 1)
     store_int(task, BACKWARD, 1 - backward)
     store_int(task, STATS, stats)
-    store_int(task, EMISSIONS, emissions)
-    store_int(task, GATHERED, gathered)
-    store_int(task, GATHERED_LANES, gathered + K * 8 * width)
-    store_int(task, TOPS, tops)
-    store_int(task, OCCUPANCIES, products)
+    store_int(task, PRODUCTS, products)
     store_int(task, TOTALS, totals)
-    store_int(task, TILE, tile)
     store_int(task, RELATIVE_TO, load_int(part, EXPONENT))
-    call_kernel(words_function, tile, tile_bytes // 8, 0, 0, 0)
+    call_kernel(words_function, load_int(task, TILE), load_int(arguments, TILE_BYTES) // 8, 0, 0, 0)
     for i in range(most):
         call_kernel(states_function, NONE, 0, kept + state_bytes * i, width, 0)
-    call_kernel(words_function, products, 2 * width * most, 0, 0, 0)
     call_kernel(skips_function, backward, skips, task, 0, 0)
     call_kernel(skips_function, 1 - backward, back_skips, task, 0, 0)
-    call_kernel(states_function, RESTORE, final, ahead, width, 0)
+    call_kernel(states_function, RESTORE, final, ahead, width, labels + 1)
     call_kernel(states_function, NONE, 0, ahead_new, width, 0)
-    for segment in range((count + K - 1) // K - 1, -1, -1):
+    for segment in range(_segments(count) - 1, -1, -1):
         start = segment * K
         n = min(K, count - start)
         call_kernel(frames_function, start, n, 0, task, arguments)
         call_kernel(factors_function, n, 0, 0, task, arguments)
-        call_kernel(states_function, RESTORE, checkpoints + 32 * width * segment, back, width, 0)
+        if segment > 0:
+            call_kernel(states_function, RESTORE, checkpoints + saved * (segment - 1), back, width, labels + 1)
+        else:
+            call_kernel(states_function, BEGIN, 0, back, width, 0)
         call_kernel(states_function, NONE, 0, back_new, width, 0)
         store_int(task, SKIPS, back_skips)
         for i in range(n):
@@ -610,17 +618,17 @@ def _gradient(item, task, arguments):
             row = kept + state_bytes * i
             call_kernel(step_keeping, back, back_new, emissions + emission_bytes * i, row, task)
             # Those of an earlier visit that are out of reach in this frame.
-            exponents = row + 8 * (LANES + 2 * (width + LANES))
+            ye, be, _, _ = _rows(row, width)
             high = load_int(task, HIGH)
             if high < width:
-                call_kernel(words_function, exponents + 8 * high, width - high, ZERO, 0, 0)
-                call_kernel(words_function, exponents + 8 * (width + LANES + high), width - high, ZERO, 0, 0)
+                call_kernel(words_function, ye + 8 * high, width - high, ZERO, 0, 0)
+                call_kernel(words_function, be + 8 * high, width - high, ZERO, 0, 0)
             back, back_new = back_new, back
         store_int(task, SKIPS, skips)
         for i in range(n - 1, -1, -1):
             _band(task, length - 1 - (start + i))
-            store_int(task, PRODUCTS, products + 16 * width * i)
-            store_int(task, SUMS, totals + TOTAL_BYTES * i)
+            store_int(task, STEP_PRODUCTS, products + state_bytes * i)
+            store_int(task, STEP_SUMS, totals + TOTAL_BYTES * i)
             row = kept + state_bytes * i
             call_kernel(step_meeting, ahead, ahead_new, emissions + emission_bytes * i, row, task)
             ahead, ahead_new = ahead_new, ahead

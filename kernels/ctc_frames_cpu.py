@@ -30,7 +30,8 @@ from fastloss.kernels.ctc_cpu import (
     LANES,
     LOG_SUM,
     MINE,
-    OCCUPANCIES,
+    OCCUPIED,
+    PRODUCTS,
     ROW_SCALE,
     SAMPLE,
     SAMPLE_STRIDE,
@@ -48,6 +49,7 @@ from fastloss.kernels.ctc_cpu import (
     _bits,
     _either,
     _emission_words,
+    state_words,
 )
 from fastloss.kernels.launch_cpu import GRAD_INPUT, INPUT
 from fastloss.kernels.logsumexp_cpu import GROUP, beside_top, largest_of
@@ -161,11 +163,10 @@ def _sums_of_row(x, next_x, classes, stats):
 def factors(n, unused_1, unused_2, task, arguments):
     """exp(x - top) in two parts, for n frames; impossible before the first label and after the last."""
     labels, width = load_int(task, S), load_int(task, WIDTH)
-    wide = 8 * (width + LANES)
     gathered, tops, emission = load_int(task, GATHERED), load_int(task, TOPS), load_int(task, EMISSIONS)
     for i in range(n):
-        m = emission + 8 * LANES
-        e = m + wide
+        e = emission + 8 * LANES
+        m = e + 8 * width
         top = _load(tops, i)
         for j in range(width):
             d = np.float64(load_real(gathered, j)) - top
@@ -179,11 +180,10 @@ def factors(n, unused_1, unused_2, task, arguments):
             _store(m, j, mantissa)
             _store_int(e, j, exponent)
         # The blank came last of the labels.
-        store_int(emission, 0, load_int(m, labels))
-        store_int(emission, 1, load_int(e, labels))
-        store_int(e, labels, ZERO)
         for j in range(LANES):
-            _store_int(e, j - LANES, ZERO)
+            _store_int(emission, j, ZERO)
+        store_int(emission, 0, load_int(e, labels))
+        store_int(e, labels, ZERO)
         gathered += REALSIZE * width
         emission += 8 * _emission_words(width)
 
@@ -300,14 +300,13 @@ def rows_out(start, n, unused, task, arguments):
     if sign > 0:
         mine += 8 * (labels - 1)
     scale = real(load_double(task, ROW_SCALE))
-    tile = load_int(task, TILE)
-    occupied = tile + classes * K * REALSIZE if IN_LANES else tile
+    tile, occupied = load_int(task, TILE), load_int(task, OCCUPIED)
     if IN_LANES:
         for i in range(classes * K):
             store_tile(occupied, i, zero)
     shares, lanes = load_int(task, GATHERED), load_int(task, GATHERED_LANES)
     for i in range(n):
-        products = load_int(task, OCCUPANCIES) + 16 * width * i
+        products = load_int(task, PRODUCTS) + 8 * state_words(width) * i
         totals = load_int(task, TOTALS) + TOTAL_BYTES * i
         over_total = 1.0 / (load_double(totals, 0) + load_double(totals, 1))
         blanks = real(load_double(totals, 0) * over_total)
@@ -369,7 +368,7 @@ def occupancies_out(start, n, unused, task, arguments):
     frame, sign = _frames(task, arguments, start)
     out, out_step = _grad_row(task, arguments, frame), sign * load_int(arguments, GRAD_FRAME_STRIDE) * ITEMSIZE
     for i in range(n):
-        b = load_int(task, OCCUPANCIES) + 16 * width * i
+        b = load_int(task, PRODUCTS) + 8 * state_words(width) * i
         y = b + 8 * width
         totals = load_int(task, TOTALS) + TOTAL_BYTES * i
         over_total = 1.0 / (load_double(totals, 0) + load_double(totals, 1))

@@ -1,6 +1,10 @@
 """ctc_loss and ctc_posteriors: by enumeration, mpmath, PyTorch and central differences; every layout and length."""
 
+import ctypes
 import itertools
+import os
+import platform
+import sys
 
 import numpy as np
 import oracle_ctc as oracle
@@ -8,6 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from cases import DTYPES, same_bits
+from children import run_child
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -540,6 +545,34 @@ def test_compiled():
         grads.append((loss.detach(), leaf.grad))
     for got, want in zip(*grads, strict=True):
         torch.testing.assert_close(got, want, rtol=1e-6, atol=1e-7)
+
+
+# Memory.
+
+
+def child_grows(root, case, most):
+    sys.path.append(root)
+    from bench.memory import resident_growth
+
+    fl.set_num_threads(2)  # each has buffers of its own
+    frames, samples, classes, longest = case
+    logits, *others = batch(20, frames, samples, classes, longest, dtype="float32", full=True)
+    out = np.zeros_like(logits)
+
+    def step():
+        fl.ctc_loss.value_and_grad(logits, *others, from_logits=True, out=out)
+
+    step()
+    ctypes.CDLL(None).malloc_trim(0)  # what that call gave back counts again
+    taken = resident_growth(step) / (4 * frames * (2 * longest + 1) * samples)
+    assert taken <= most, taken
+
+
+@pytest.mark.skipif(sys.platform != "linux" or platform.libc_ver()[0] != "glibc", reason="asks Linux and glibc")
+@pytest.mark.parametrize(("case", "most"), (((50, 16, 20, 10), 1.2), ((1500, 8, 32, 200), 0.2)))
+def test_memory_beside_the_gradient(case, most):
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    run_child(__name__, ("This process",), "child_grows", root, case, most)
 
 
 # Mistakes.
