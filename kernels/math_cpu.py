@@ -153,6 +153,19 @@ def _select(width):
     return select
 
 
+def _not_below(width):
+    """x >= low, or x is NaN: what is kept is named, not what is left out, for the machine masks an addition so."""
+
+    @intrinsic
+    def not_below(typingctx, x, low):
+        def codegen(context, builder, signature, args):
+            return builder.fcmp_unordered(">=", *args)
+
+        return types.boolean(width.type, width.type), codegen
+
+    return not_below
+
+
 def _bound(name, sign, width):
     """``at_least(x, low)`` or ``at_most(x, high)``: x, the bound where it is beyond; a NaN x stays one.
 
@@ -297,7 +310,9 @@ def _functions(width):
         llvm_function("copysign", 2, width),
     )
     select, power, two_powers, split = _select(width), _power(width), _two_powers(width), _split(width)
-    ordinal, from_ordinal, later, earlier = ordinals_cpu.of_registers(width.type)
+    not_below = _not_below(width)
+    bits = ordinals_cpu.of_registers(width.type)
+    ordinal, is_other = bits.ordinal, bits.is_other
     exp_polynomial = _polynomial(width.exp, width)
     log_polynomial = _polynomial(width.log, width, chains=1)
     unit_polynomial = _polynomial(width.log_unit, width, chains=1)
@@ -342,14 +357,8 @@ def _functions(width):
         return (ONE + reduced(x, t - ROUND_LIFTED)) * power(t) * UNLIFT
 
     @jit
-    def exp_softmax(x):
-        """exp(x) for x <= 0 or NaN, 0 below the smallest normal number; exact at 0. For terms beside a 1.
-
-        4.7 ulp (float32: 1.8 near 0, one more for each 30 of |x|, from the shorter reduction), 1.1 ulp (float64).
-        A softmax rounds x - max to |x| 2**-24 before it comes here, which is more: so float32 takes log(2) in one part
-        and a polynomial of degree 5 with a relative error of 2**-23.4, and needs 11 operations instead of 17.
-        """
-        x = T(x)
+    def exp_reached(x):
+        """exp(x) for FLUSH_MIN <= x <= 0."""
         t = fma(x, LOG2_E, ROUND_PLAIN)
         n = t - ROUND_PLAIN
         if SINGLE:
@@ -361,7 +370,24 @@ def _functions(width):
             p = fma(r, p, ONE)
         else:
             p = ONE + reduced(x, n)
-        return select(x < FLUSH_MIN, ZERO, p * power(t))
+        return p * power(t)
+
+    @jit
+    def exp_softmax(x):
+        """exp(x) for x <= 0 or NaN, 0 below the smallest normal number; exact at 0. For terms beside a 1.
+
+        4.7 ulp (float32: 1.8 near 0, one more for each 30 of |x|, from the shorter reduction), 1.1 ulp (float64).
+        A softmax rounds x - max to |x| 2**-24 before it comes here, which is more: so float32 takes log(2) in one part
+        and a polynomial of degree 5 with a relative error of 2**-23.4, and needs 11 operations instead of 17.
+        """
+        x = T(x)
+        return select(not_below(x, FLUSH_MIN), exp_reached(x), ZERO)
+
+    @jit
+    def exp_beside(x):
+        """exp_softmax(x), but 0 at 0: the largest is not beside itself. One mask, which an addition takes for free."""
+        x = T(x)
+        return select(not_below(x, FLUSH_MIN) & is_other(x), exp_reached(x), ZERO)
 
     @jit
     def half_expm1(x):
@@ -503,6 +529,7 @@ def _functions(width):
         "exp": exp,
         "exp_nonpositive": exp_nonpositive,
         "exp_softmax": exp_softmax,
+        "exp_beside": exp_beside,
         "expm1": expm1,
         "log": log,
         "log1p": log1p,
@@ -515,11 +542,8 @@ def _functions(width):
         "select": select,
         "fabs": fabs,
         "copysign": copysign,
-        "ordinal": ordinal,
-        "from_ordinal": from_ordinal,
+        **vars(bits),
         "rank": rank,
-        "later": later,
-        "earlier": earlier,
         "sqrt": llvm_function("sqrt", 1, width),
         "maximum": llvm_function("maximum", 2, width),
         "minimum": llvm_function("minimum", 2, width),

@@ -127,6 +127,7 @@ STORAGE = {
     "float16": (_HALF, types.float32, _widen_float16, _narrow_float16),
     "bfloat16": (_I16, types.float32, _widen_bfloat16, _narrow_bfloat16),
     "int64": (_I64, types.int64, _same, _same),
+    "int32": (_I32, types.int32, _same, _same),
 }
 
 

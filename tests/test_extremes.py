@@ -430,3 +430,24 @@ def test_the_largest_logit_at_every_place(dtype, classes):
     for special, expected in ((INF, NAN), (-INF, np.log(classes - 1.0)), (NAN, NAN), (-NAN, NAN)):
         x = np.where(diagonal, special, 0.0).astype(kind)
         np.testing.assert_allclose(rows(x, np.roll(labels, -1)), np.full(classes, expected), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("classes", [2, 10, 64, 100, 300, 4200])  # in lanes and in rows; more than a chunk
+@pytest.mark.parametrize("level", [0.0, 3.0, -3.0])
+def test_many_largest_logits(dtype, classes, level):
+    # The first of them is beside no sum, all others count 1 each: zeros of either sign alike.
+    kind = pytest.importorskip("ml_dtypes").bfloat16 if dtype == "bfloat16" else dtype
+    rng, tolerance = np.random.default_rng(classes), {"float16": 1e-3, "bfloat16": 8e-3}.get(dtype, 1e-5)
+    for share in (1.0, 0.5, 0.0):
+        largest = rng.random((40, classes)) < share
+        largest[np.arange(40), rng.integers(0, classes, 40)] = True
+        x = np.where(largest, level, level - 2.0 - rng.integers(0, 3, largest.shape))
+        if level == 0.0:
+            x = np.copysign(x, np.where(x < 0.0, -1.0, rng.choice((-1.0, 1.0), x.shape)))
+        labels = largest.argmax(1)
+        log_sums = np.log(np.exp(x - level).sum(1))
+        value, grad = fl.cross_entropy.value_and_grad(x.astype(kind), labels, reduction="none")
+        np.testing.assert_allclose(value.astype(float), log_sums, rtol=tolerance, atol=1e-7)
+        slopes = np.exp(x - level - log_sums[:, None]) - np.eye(classes)[labels]
+        np.testing.assert_allclose(grad.astype(float), slopes, rtol=tolerance, atol=1e-7)
