@@ -228,10 +228,13 @@ def build(
         }
         if in_lanes:
             budget = LANE_TILE_BYTES if own[2] == 1 else PLANE_TILE_BYTES
-            lanes = max(16, min(in_lanes_cpu.MAX_LANES, budget // (size * classes * tiles) // 16 * 16))
-            block = block_size(items, max(block, lanes), 16, least)
-            lanes = min(lanes, block)
-            kernel = build_cpu.kernel(in_lanes_cpu.cross_entropy_lanes, dtype, **variant)
+            # Of few classes twice as many lanes at once, whose running numbers just fit the registers.
+            wide = size == 4 and items >= 64 and size * classes * tiles * 64 <= budget
+            group = in_lanes_cpu.LANE_GROUP * (2 if wide else 1)
+            lanes = max(group, min(in_lanes_cpu.MAX_LANES, budget // (size * classes * tiles) // group * group))
+            block = block_size(items, max(block, lanes), group, least)
+            lanes = min(lanes, -(-block // group) * group)
+            kernel = build_cpu.kernel(in_lanes_cpu.cross_entropy_lanes, dtype, **variant, LANE_GROUP=group)
         else:
             block = block_size(items, block, 1, least)
             kernel = build_cpu.kernel(in_rows_cpu.cross_entropy_rows, dtype, **variant, SPLIT=pieces > 1)

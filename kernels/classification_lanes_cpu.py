@@ -63,6 +63,10 @@ from fastloss.kernels.memory_cpu import (
 
 #: Classes that are summed, one after the other, in the type of the arithmetic before the sum joins a float64.
 FOLD = 64
+#: Lanes whose running numbers stay in registers: 32, or 64 (``LANE_GROUP`` of the kernel). Tiles are a multiple of it
+#: wide; lanes past the last position hold anything.
+LANE_GROUP = 32
+GROUP_BYTES = 8 * 64
 #: At most so many positions are worked on side by side, as long as their classes fit the tile on the stack.
 MAX_LANES = 256
 TILE_BYTES = 32768
@@ -124,6 +128,47 @@ def flush_lanes(tile, tile_stride, address, class_stride, lane_stride, classes, 
             else:
                 for r in range(n):
                     store(destination, r * lane_stride, load_tile(row, r))
+
+
+@Template
+def _largest_of_lanes(tile, step, classes, tops):
+    # Of LANE_GROUP lanes, which stay in registers from the first class to the last.
+    larger, smaller = stack_buffer(GROUP_BYTES), stack_buffer(GROUP_BYTES)
+    for j in range(LANE_GROUP):
+        store_count(larger, j, load_tile_bits(tile, j))
+        store_count(smaller, j, load_tile_bits(tile, j))
+    for c in range(1, classes):
+        row = tile + c * step
+        for j in range(LANE_GROUP):
+            bits = load_tile_bits(row, j)
+            store_count(larger, j, later(load_count(larger, j), bits))
+            store_count(smaller, j, earlier(load_count(smaller, j), bits))
+    for j in range(LANE_GROUP):
+        store_tile(tops, j, from_extremes(load_count(larger, j), load_count(smaller, j)))
+
+
+@Template
+def _beside_tops(tile, step, first, last, tops, ahead, ahead_step, keep, small, maxima):
+    # beside_top of logsumexp_cpu for the classes from first to last, in each of LANE_GROUP lanes: their sum, and how
+    # many maxima there are more. ``keep``: exponentials take the place of logits.
+    top, sums, others = stack_buffer(GROUP_BYTES), stack_buffer(GROUP_BYTES), stack_buffer(GROUP_BYTES)
+    for j in range(LANE_GROUP):
+        store_sum(top, j, load_tile(tops, j))
+        store_sum(sums, j, real(0.0))
+        store_count(others, j, 0)
+    for c in range(first, last):
+        row = tile + c * step
+        if ahead != 0:
+            ask_for(ahead + c * ahead_step, LANE_GROUP * ITEMSIZE)
+        for j in range(LANE_GROUP):
+            d = load_tile(row, j) - load_sum(top, j)
+            if keep:
+                store_tile(row, j, exp_softmax(d))
+            store_sum(sums, j, load_sum(sums, j) + exp_beside(d))
+            store_count(others, j, count_other(load_count(others, j), d))
+    for j in range(LANE_GROUP):
+        store_tile(small, j, load_sum(sums, j))
+        store_tile(maxima, j, load_tile(maxima, j) + (real(last - first) - real(load_count(others, j))))
 
 
 @Template
@@ -267,8 +312,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                 lanes,
             )
 
-        # 3. The maximum and the others' sum: found, or remembered from the forward pass. Where nothing else is made of
-        # the logits, their exponentials take their place in the tile.
+        # 3. The maximum and the others' sum: found, or remembered from the forward pass.
         backward = flags & STATS != 0 and not flags & VALUE
         if INDEX:
             for r in range(n):
@@ -278,47 +322,26 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                 store_tile(top, r, load_real(statistics, KEPT_NUMBERS * (start + r)))
                 store_tile(others, r, load_real(statistics, KEPT_NUMBERS * (start + r) + 1))
         else:
+            # Where nothing else is made of logits, their exponentials are kept for the gradient.
+            keep = INDEX and not FULL and flags & GRAD != 0
+            for base in range(0, n, LANE_GROUP):
+                _largest_of_lanes(tile + base * REALSIZE, step, classes, top + base * REALSIZE)
             for r in range(n):
-                store_tile(top, r, load_tile(tile, r))
                 store_wide(folded, r, 0.0)
                 store_tile(maxima, r, zero)
-            # Two classes at a time: the running numbers of a lane are loaded and stored half as often.
-            for c in range(1, classes - 1, 2):
-                for r in range(n):
-                    two = maxnum(load_tile(tile + c * step, r), load_tile(tile + (c + 1) * step, r))
-                    store_tile(top, r, maxnum(load_tile(top, r), two))
-            if classes % 2 == 0:
-                for r in range(n):
-                    store_tile(top, r, maxnum(load_tile(top, r), load_tile(tile + (classes - 1) * step, r)))
             for first in range(0, classes, FOLD):
-                for r in range(n):
-                    store_tile(others, r, zero)
                 last = min(classes, first + FOLD)
-                for c in range(first, last - 1, 2):
-                    if in_places:
-                        ask_for(next_tile + c * class_bytes, n * ITEMSIZE)
-                        ask_for(next_tile + (c + 1) * class_bytes, n * ITEMSIZE)
-                    for r in range(n):
-                        d = load_tile(tile + c * step, r) - load_tile(top, r)
-                        e = load_tile(tile + (c + 1) * step, r) - load_tile(top, r)
-                        exp_d, exp_e = exp_softmax(d), exp_softmax(e)
-                        if INDEX and not FULL:
-                            store_tile(tile + c * step, r, exp_d)
-                            store_tile(tile + (c + 1) * step, r, exp_e)
-                        small = (zero if d == zero else exp_d) + (zero if e == zero else exp_e)
-                        store_tile(others, r, load_tile(others, r) + small)
-                        count = (one if d == zero else zero) + (one if e == zero else zero)
-                        store_tile(maxima, r, load_tile(maxima, r) + count)
-                if (last - first) % 2 == 1:
-                    if in_places:
-                        ask_for(next_tile + (last - 1) * class_bytes, n * ITEMSIZE)
-                    for r in range(n):
-                        d = load_tile(tile + (last - 1) * step, r) - load_tile(top, r)
-                        exp_d = exp_softmax(d)
-                        if INDEX and not FULL:
-                            store_tile(tile + (last - 1) * step, r, exp_d)
-                        store_tile(others, r, load_tile(others, r) + (zero if d == zero else exp_d))
-                        store_tile(maxima, r, load_tile(maxima, r) + (one if d == zero else zero))
+                for base in range(0, n, LANE_GROUP):
+                    at = base * REALSIZE
+                    ahead = next_tile + base * ITEMSIZE if in_places else 0
+                    if keep:
+                        _beside_tops(
+                            tile + at, step, first, last, top + at, ahead, class_bytes, True, others + at, maxima + at
+                        )
+                    else:
+                        _beside_tops(
+                            tile + at, step, first, last, top + at, ahead, class_bytes, False, others + at, maxima + at
+                        )
                 for r in range(n):
                     store_wide(folded, r, load_wide(folded, r) + load_tile(others, r))
             for r in range(n):
@@ -433,7 +456,10 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
             )
             out = load_int(arguments, GRAD_INPUT) + offset * ITEMSIZE
             out_in_places = load_int(arguments, GRAD_INNER_STRIDE) == 1
-            grad_class_bytes = load_int(arguments, GRAD_CLASS_STRIDE) * ITEMSIZE
+            grad_class_stride = load_int(arguments, GRAD_CLASS_STRIDE)
+            grad_class_bytes = grad_class_stride * ITEMSIZE
+            # Where lanes lie side by side there too, nothing has to be gathered in the tile before it is written.
+            direct = INDEX and not FULL and not backward and out_in_places and grad_class_stride != 1
             for c in range(classes):
                 if out_in_places:
                     ask_for_writing(out + n * ITEMSIZE + c * grad_class_bytes, n * ITEMSIZE)
@@ -444,9 +470,14 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                     if weigh_classes:
                         wc = load_real(class_weight, c)
                 if INDEX and not FULL and not backward:
-                    for r in range(n):
-                        g = load_tile(tile + c * step, r) * load_tile(factor, r)
-                        store_tile(tile + c * step, r, zero if load_tile(live, r) == zero else g)
+                    if direct:
+                        for r in range(n):
+                            g = load_tile(tile + c * step, r) * load_tile(factor, r)
+                            store(out + c * grad_class_bytes, r, zero if load_tile(live, r) == zero else g)
+                    else:
+                        for r in range(n):
+                            g = load_tile(tile + c * step, r) * load_tile(factor, r)
+                            store_tile(tile + c * step, r, zero if load_tile(live, r) == zero else g)
                     continue
                 for r in range(n):
                     z = load_tile(tile + c * step, r)
@@ -463,18 +494,14 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                     if INDEX:
                         g = zero if load_tile(live, r) == zero else g
                     store_tile(tile + c * step, r, g)
-            if INDEX:
+            if direct:
                 for r in range(n):
-                    store_tile(tile, load_wide_index(label, r) * lanes + r, load_tile(label_grad, r))
-            flush_lanes(
-                tile,
-                lanes,
-                out,
-                load_int(arguments, GRAD_CLASS_STRIDE),
-                load_int(arguments, GRAD_INNER_STRIDE),
-                classes,
-                n,
-            )
+                    store(out, load_wide_index(label, r) * grad_class_stride + r, load_tile(label_grad, r))
+            else:
+                if INDEX:
+                    for r in range(n):
+                        store_tile(tile, load_wide_index(label, r) * lanes + r, load_tile(label_grad, r))
+                flush_lanes(tile, lanes, out, grad_class_stride, load_int(arguments, GRAD_INNER_STRIDE), classes, n)
         start += n
     store_double(partial, 0, total)
     store_double(partial, 1, counted)

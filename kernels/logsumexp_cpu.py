@@ -69,7 +69,7 @@ def _add_group(z, n, skip, top, cap, sums, others):
     zero = real(0.0)
     for j in range(n):
         d = select(j < skip, zero, logit(z, j, cap) - top)
-        store_tile(sums, j, load_tile(sums, j) + exp_beside(d))
+        store_sum(sums, j, load_sum(sums, j) + exp_beside(d))
         store_count(others, j, count_other(load_count(others, j), d))
 
 
@@ -87,7 +87,7 @@ def beside_top(z, n, ahead, top, cap):
     small, count = 0.0, 0
     for start in range(0, n, CHUNK):
         for j in range(GROUP):
-            store_tile(sums, j, real(0.0))
+            store_sum(sums, j, real(0.0))
             store_count(others, j, 0)
         last = min(n, start + CHUNK)
         base = start
@@ -103,7 +103,7 @@ def beside_top(z, n, ahead, top, cap):
                 _add_group(z, n, 0, top, cap, sums, others)
         part = real(0.0)
         for j in range(GROUP):
-            part = accumulate(part, load_tile(sums, j))
+            part = accumulate(part, load_sum(sums, j))
             count += load_count(others, j)
         small += part
     return small, np.float64(n - count)

@@ -30,13 +30,14 @@ def set_scope(builder, instruction, scope):
     Addresses carry no such knowledge, and without it every loop that stores begins with overlap checks, and no
     running maximum stays in a register. "input" is what the caller gave to read (and copies of it made by gathers),
     "output" what a kernel writes for the caller, who is kept from letting the two overlap, "tile" a kernel's own
-    buffers. An access without a scope may overlap anything.
+    buffers, "sum" numbers in such buffers that a loop adds to while it writes to others. An access without a scope may
+    overlap anything.
     """
     if scope is None:
         return
     module = builder.module
     domain = module.add_metadata(["fastloss"])
-    scopes = {name: module.add_metadata([f"fastloss {name}", domain]) for name in ("input", "output", "tile")}
+    scopes = {name: module.add_metadata([f"fastloss {name}", domain]) for name in ("input", "output", "tile", "sum")}
     instruction.set_metadata("alias.scope", module.add_metadata([scopes[scope]]))
     instruction.set_metadata("noalias", module.add_metadata([node for name, node in scopes.items() if name != scope]))
 
@@ -143,6 +144,7 @@ LOADS, STORES = _loaders("input"), _storers("output")
 #: For copies of input into a buffer that ``LOADS`` reads again.
 GATHERS = _storers("input")
 TILE_LOADS, TILE_STORES = _loaders("tile"), _storers("tile")
+SUM_LOADS, SUM_STORES = _loaders("sum"), _storers("sum")
 ITEMSIZE = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 #: The type the arithmetic of a storage dtype runs in.
 COMPUTE = {"float64": "float64", "float32": "float32", "float16": "float32", "bfloat16": "float32"}

@@ -25,8 +25,14 @@ def _turn(builder, bits):
     return builder.xor(bits, builder.and_(sign, ir.Constant(bits.type, 2 ** (width - 1) - 1)))
 
 
+def _of_extremes(builder, larger, smaller):
+    # Bits are integers in the order of floats, but that negative ones count downwards.
+    return builder.select(builder.icmp_signed("<", larger, ir.Constant(larger.type, 0)), smaller, larger)
+
+
 def of_registers(real):
-    """``ordinal(x)`` and ``from_ordinal`` back; ``later`` and ``earlier`` of two; ``is_zero(d)``, of 0 but not -0;
+    """``ordinal(x)`` and ``from_ordinal`` back; ``later`` and ``earlier`` of two, or of bits as they are, of which the
+    latest and the earliest together are the largest number ``from_extremes``; ``is_zero(d)``, of 0 but not -0;
     and ``count_other(count, d)``, which adds 1 for any other d: with operations of integers, for adding under a mask
     takes the place of what the exponentials around it wait for (6.1 cycles a vector in place of 5.0).
     """
@@ -48,6 +54,13 @@ def of_registers(real):
         return real(number), codegen
 
     @intrinsic
+    def from_extremes(typingctx, larger, smaller):
+        def codegen(context, builder, signature, args):
+            return builder.bitcast(_of_extremes(builder, *args), STORAGE[real.name][0])
+
+        return real(number, number), codegen
+
+    @intrinsic
     def count_other(typingctx, count, d):
         def codegen(context, builder, signature, args):
             later = builder.module.declare_intrinsic("llvm.smax", [bits], ir.FunctionType(bits, [bits] * 2))
@@ -65,6 +78,7 @@ def of_registers(real):
     return SimpleNamespace(
         ordinal=ordinal,
         from_ordinal=from_ordinal,
+        from_extremes=from_extremes,
         later=llvm_function("smax", 2, width),
         earlier=llvm_function("smin", 2, width),
         is_other=is_other,
@@ -75,10 +89,8 @@ def of_registers(real):
 def of_memory(dtype):
     """The largest of numbers as they are stored, so that 16-bit ones need no widening and twice as many fit a register.
 
-    The bits of floats are integers in their order, but that negative ones count downwards. So the largest number is the
-    ``larger`` of all bits, or where that is negative the ``smaller``; both at once take less than turning the negative
-    ones round. ``load`` gives bits, ``least`` those of -infinity, and ``largest`` of both extremes the ordinal, of the
-    arithmetic's type.
+    By the ``larger`` and the ``smaller`` of all bits, which take less than turning negative ones round. ``load`` gives
+    bits, ``least`` those of -infinity, and ``largest`` of both extremes the ordinal, of the arithmetic's type.
     """
     width = _integers(8 * ITEMSIZE[dtype])
     bits, number = width.ir, width.type
@@ -102,8 +114,7 @@ def of_memory(dtype):
     @intrinsic
     def largest(typingctx, larger, smaller):
         def codegen(context, builder, signature, args):
-            negative = builder.icmp_signed("<", args[0], ir.Constant(bits, 0))
-            found = builder.select(negative, args[1], args[0])
+            found = _of_extremes(builder, *args)
             found = widened(builder, found if stored == bits else builder.bitcast(found, stored))
             return _turn(builder, builder.bitcast(found, wide.ir))
 
