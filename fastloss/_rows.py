@@ -444,7 +444,7 @@ class RowProblem:
             **told,
             **constants,
             SUMS=style.template("sums"),
-            **({} if lanes_side else {"WIDE": style.wide}),
+            WIDE=style.wide,
             **{f"SUM_{i}": n_sums >= i for i in (1, 2, 3, 4)},
         )
         later = None

@@ -32,9 +32,10 @@ def _of_extremes(builder, larger, smaller):
 
 def of_registers(real):
     """``ordinal(x)`` and ``from_ordinal`` back; ``later`` and ``earlier`` of two, or of bits as they are, of which the
-    latest and the earliest together are the largest number ``from_extremes``; ``is_zero(d)``, of 0 but not -0;
-    and ``count_other(count, d)``, which adds 1 for any other d: with operations of integers, for adding under a mask
-    takes the place of what the exponentials around it wait for (6.1 cycles a vector in place of 5.0).
+    latest and the earliest together are the largest number ``from_extremes``; ``is_other(d)`` than 0, as -0 is; and
+    ``count_other(count, d)``, which adds 1 for such d to a count that began with ``none()``: with operations of
+    integers, for adding under a mask takes the place of what the exponentials around it wait for (6.1 cycles a vector
+    in place of 5.0).
     """
     width = _integers(real.bitwidth)
     bits, number = width.ir, width.type
@@ -61,6 +62,10 @@ def of_registers(real):
         return real(number, number), codegen
 
     @intrinsic
+    def none(typingctx):
+        return number(), lambda context, builder, signature, args: ir.Constant(bits, 0)
+
+    @intrinsic
     def count_other(typingctx, count, d):
         def codegen(context, builder, signature, args):
             later = builder.module.declare_intrinsic("llvm.smax", [bits], ir.FunctionType(bits, [bits] * 2))
@@ -82,6 +87,7 @@ def of_registers(real):
         later=llvm_function("smax", 2, width),
         earlier=llvm_function("smin", 2, width),
         is_other=is_other,
+        none=none,
         count_other=count_other,
     )
 

@@ -52,7 +52,7 @@ from fastloss.kernels.launch_cpu import (
     VALUE,
     WEIGHT,
 )
-from fastloss.kernels.logsumexp_cpu import beside_top, next_chunk
+from fastloss.kernels.logsumexp_cpu import beside_top, largest_of, next_chunk
 from fastloss.kernels.math_cpu import MATH
 from fastloss.kernels.memory_cpu import (
     ACCUMULATE,
@@ -120,6 +120,10 @@ COPIES_BYTES = 6 * TILE_BYTES
 LANE_BYTES = 8 * MAX_LANES
 #: Numbers that are added up in the type of the arithmetic, in 64 sums side by side, before they join a float64.
 SHORT_SUM = 256
+#: Elements of a lane that are added up so, one after the other; buffers for two sums of exponentials, the counts of
+#: what is beside their maxima, and four sums.
+SHORT_CLASSES = 16
+SHORT_BYTES = 8 * LANE_BYTES
 
 # Numbers of a position, each in a buffer of its own.
 (WEIGHTS, SCALES, OWN, LABELS, TOP, SUM, SMALL, MAXIMA, LOSS, COEFFICIENT, LABEL_SLOPE) = (
@@ -167,14 +171,8 @@ def _narrow(buffers, n, numbers):
 
 
 @Template
-def _rank(x):
-    # A softmax finds its NaN in the sums, the others here.
-    return ordinal(x) if SOFTMAX else rank(x)
-
-
-@Template
 def _raise(tops, i, found):
-    store_wide(tops, i, from_ordinal(later(_rank(real(load_wide(tops, i))), found)))
+    store_wide(tops, i, from_ordinal(later(rank(real(load_wide(tops, i))), found)))
 
 
 @Template
@@ -195,6 +193,11 @@ def row_tops(mode, n, count, tile, partial):
         z = load_int(tile, INPUT + 2) + r * load_int(tile, STEP + 2)
         y = real(load_wide(own, r)) if HAS_Y else one
         k0 = k1 = k2 = ordinal(-real(np.inf))
+        if SOFTMAX:  # the maxima are those of x and t; a NaN comes back in the sums
+            _raise(tops, r, largest_of(x, count, k0))
+            if TOP_2:
+                _raise(tops + LANE_BYTES, r, largest_of(t, count, k1))
+            continue
         start = 0
         while start < count:
             first, size, _ = next_chunk(start, 0, count, count)
@@ -203,11 +206,11 @@ def row_tops(mode, n, count, tile, partial):
                 ti = load(t, first + i) if HAS_T else one
                 zi = load(z, first + i) if HAS_Z else one
                 a = TOPS(load(x, first + i), ti, zi, y, q)
-                k0 = later(k0, _rank(a[0]))
+                k0 = later(k0, rank(a[0]))
                 if TOP_2:
-                    k1 = later(k1, _rank(a[1]))
+                    k1 = later(k1, rank(a[1]))
                 if TOP_3:
-                    k2 = later(k2, _rank(a[2]))
+                    k2 = later(k2, rank(a[2]))
         _raise(tops, r, k0)
         if TOP_2:
             _raise(tops + LANE_BYTES, r, k1)
@@ -217,7 +220,7 @@ def row_tops(mode, n, count, tile, partial):
 
 @Template
 def _higher(top, x):
-    return maxnum(top, x) if SOFTMAX else maximum(top, x)
+    return at_least(x, top) if SOFTMAX else maximum(top, x)
 
 
 @Template
@@ -309,7 +312,8 @@ def row_sums(mode, n, count, tile, partial):
                 ask_for(t + t_ahead + first * ITEMSIZE, size * ITEMSIZE)
             if HAS_Z:
                 ask_for(z + z_ahead + first * ITEMSIZE, size * ITEMSIZE)
-            short_e0 = short_e1 = short_n0 = short_n1 = zero
+            short_e0 = short_e1 = zero
+            others_0 = others_1 = none()
             short_0 = short_1 = short_2 = short_3 = _nothing()
             for i in range(size):
                 new = not_before(i, skip)
@@ -318,14 +322,12 @@ def row_sums(mode, n, count, tile, partial):
                 zi = load(z, first + i) if HAS_Z else one
                 if SOFTMAX:
                     xi -= m0
-                    is_top = xi == zero
-                    short_e0 = accumulate(short_e0, select(is_top | (not new), zero, exp_softmax(xi)))
-                    short_n0 = accumulate(short_n0, select(is_top & new, one, zero))
+                    short_e0 = accumulate(short_e0, select(new & is_other(xi), exp_softmax(xi), zero))
+                    others_0 = count_other(others_0, select(new, xi, zero))
                 if SOFTMAX_TWO:
                     ti -= m1
-                    is_top = ti == zero
-                    short_e1 = accumulate(short_e1, select(is_top | (not new), zero, exp_softmax(ti)))
-                    short_n1 = accumulate(short_n1, select(is_top & new, one, zero))
+                    short_e1 = accumulate(short_e1, select(new & is_other(ti), exp_softmax(ti), zero))
+                    others_1 = count_other(others_1, select(new, ti, zero))
                 a = SUMS(xi, ti, zi, y, (m0, m1, m2), q)
                 if SUM_1:
                     short_0 = _join(short_0, a[0], new)
@@ -341,8 +343,8 @@ def row_sums(mode, n, count, tile, partial):
             s3 += short_3
             e0 += short_e0
             e1 += short_e1
-            n0 += short_n0
-            n1 += short_n1
+            n0 += size - skip - others_0
+            n1 += size - skip - others_1
         if SOFTMAX:
             _add_to(small, r, e0)
             _add_to(maxima, r, n0)
@@ -365,6 +367,14 @@ def _add_to(address, i, term):
 
 
 @Template
+def _add_short(wide, short, i, term):
+    if WIDE:
+        _add_to(wide, i, term)
+    else:
+        store_sum(short, i, load_sum(short, i) + term)
+
+
+@Template
 def lane_sums(mode, n, count, tile, partial):
     """The same in lanes."""
     q = _parameters(tile)
@@ -372,37 +382,66 @@ def lane_sums(mode, n, count, tile, partial):
     buffers = load_int(tile, BUFFERS)
     sums = buffers + SUM * LANE_BYTES
     small, maxima = buffers + SMALL * LANE_BYTES, buffers + MAXIMA * LANE_BYTES
-    numbers = stack_buffer(PROLOGUE_BYTES)
+    numbers, short = stack_buffer(PROLOGUE_BYTES), stack_buffer(SHORT_BYTES)
+    e0, e1, others_0, others_1 = short, short + LANE_BYTES, short + 2 * LANE_BYTES, short + 3 * LANE_BYTES
+    short_sums = short + 4 * LANE_BYTES
     _narrow(buffers, n, numbers)
-    for c in range(count):
-        x = load_int(tile, INPUT) + c * load_int(tile, STEP)
-        t = load_int(tile, INPUT + 1) + c * load_int(tile, STEP + 1)
-        z = load_int(tile, INPUT + 2) + c * load_int(tile, STEP + 2)
+    for start in range(0, count, SHORT_CLASSES):
+        end = min(count, start + SHORT_CLASSES)
         for i in range(n):
-            y = load_tile(numbers, i) if HAS_Y else one
-            m0 = load_tile(numbers + LANE_BYTES, i) if TOP_1 else zero
-            m1 = load_tile(numbers + 2 * LANE_BYTES, i) if TOP_2 else zero
-            m2 = load_tile(numbers + 3 * LANE_BYTES, i) if TOP_3 else zero
-            xi = load(x, i)
-            ti = load(t, i) if HAS_T else one
-            zi = load(z, i) if HAS_Z else one
             if SOFTMAX:
-                xi -= m0
-                _add_to(small, i, np.float64(select(xi == zero, zero, exp_softmax(xi))))
-                _add_to(maxima, i, select_wide(xi == zero, 1.0, 0.0))
+                store_sum(e0, i, zero)
+                store_count(others_0, i, 0)
             if SOFTMAX_TWO:
-                ti -= m1
-                _add_to(small + LANE_BYTES, i, np.float64(select(ti == zero, zero, exp_softmax(ti))))
-                _add_to(maxima + LANE_BYTES, i, select_wide(ti == zero, 1.0, 0.0))
-            a = SUMS(xi, ti, zi, y, (m0, m1, m2), q)
-            if SUM_1:
-                _add_to(sums, i, np.float64(a[0]))
-            if SUM_2:
-                _add_to(sums + LANE_BYTES, i, np.float64(a[1]))
-            if SUM_3:
-                _add_to(sums + 2 * LANE_BYTES, i, np.float64(a[2]))
-            if SUM_4:
-                _add_to(sums + 3 * LANE_BYTES, i, np.float64(a[3]))
+                store_sum(e1, i, zero)
+                store_count(others_1, i, 0)
+            if not WIDE:
+                for k in range(4):
+                    store_sum(short_sums + k * LANE_BYTES, i, zero)
+        for c in range(start, end):
+            x = load_int(tile, INPUT) + c * load_int(tile, STEP)
+            t = load_int(tile, INPUT + 1) + c * load_int(tile, STEP + 1)
+            z = load_int(tile, INPUT + 2) + c * load_int(tile, STEP + 2)
+            for i in range(n):
+                y = load_tile(numbers, i) if HAS_Y else one
+                m0 = load_tile(numbers + LANE_BYTES, i) if TOP_1 else zero
+                m1 = load_tile(numbers + 2 * LANE_BYTES, i) if TOP_2 else zero
+                m2 = load_tile(numbers + 3 * LANE_BYTES, i) if TOP_3 else zero
+                xi = load(x, i)
+                ti = load(t, i) if HAS_T else one
+                zi = load(z, i) if HAS_Z else one
+                if SOFTMAX:
+                    xi -= m0
+                    store_sum(e0, i, load_sum(e0, i) + select(is_other(xi), exp_softmax(xi), zero))
+                    store_count(others_0, i, count_other(load_count(others_0, i), xi))
+                if SOFTMAX_TWO:
+                    ti -= m1
+                    store_sum(e1, i, load_sum(e1, i) + select(is_other(ti), exp_softmax(ti), zero))
+                    store_count(others_1, i, count_other(load_count(others_1, i), ti))
+                a = SUMS(xi, ti, zi, y, (m0, m1, m2), q)
+                if SUM_1:
+                    _add_short(sums, short_sums, i, a[0])
+                if SUM_2:
+                    _add_short(sums + LANE_BYTES, short_sums + LANE_BYTES, i, a[1])
+                if SUM_3:
+                    _add_short(sums + 2 * LANE_BYTES, short_sums + 2 * LANE_BYTES, i, a[2])
+                if SUM_4:
+                    _add_short(sums + 3 * LANE_BYTES, short_sums + 3 * LANE_BYTES, i, a[3])
+        for i in range(n):
+            if SOFTMAX:
+                _add_to(small, i, np.float64(load_sum(e0, i)))
+                _add_to(maxima, i, np.float64(end - start - load_count(others_0, i)))
+            if SOFTMAX_TWO:
+                _add_to(small + LANE_BYTES, i, np.float64(load_sum(e1, i)))
+                _add_to(maxima + LANE_BYTES, i, np.float64(end - start - load_count(others_1, i)))
+            if SUM_1 and not WIDE:
+                _add_to(sums, i, np.float64(load_sum(short_sums, i)))
+            if SUM_2 and not WIDE:
+                _add_to(sums + LANE_BYTES, i, np.float64(load_sum(short_sums + LANE_BYTES, i)))
+            if SUM_3 and not WIDE:
+                _add_to(sums + 2 * LANE_BYTES, i, np.float64(load_sum(short_sums + 2 * LANE_BYTES, i)))
+            if SUM_4 and not WIDE:
+                _add_to(sums + 3 * LANE_BYTES, i, np.float64(load_sum(short_sums + 3 * LANE_BYTES, i)))
 
 
 @Template
