@@ -29,7 +29,8 @@ SHARED_MEMORY = "out shares memory with an input or another output; inputs are n
 #: Elements a block of work has at most, about: 128 KB of float32, which stays in the second-level cache.
 BLOCK_ELEMENTS = 32768
 #: Work below this many nanoseconds of one core runs serially; below the second number it is shared only with workers
-#: that are still spinning from the call before, because waking one takes 5 us and it arrives some 30 us later.
+#: that are still spinning from the call before, because waking one takes 5 us and it arrives some 30 us later: that is
+#: worth it where many such calls follow each other (``_threads.rhythm``).
 SERIAL_NANOSECONDS = 5_000
 SLEEPERS_NANOSECONDS = 40_000
 #: Blocks that work worth sharing is cut in at least.
@@ -176,8 +177,11 @@ class Plan:
         self.keep = (template, kernel, extents, keep)  # what the addresses point to
         self.parallel = nanoseconds >= SERIAL_NANOSECONDS and items > block
         self.wakes = nanoseconds >= SLEEPERS_NANOSECONDS
-        if self.wakes:
-            template[launch.FLAGS] |= launch.WAKE
+        self.nanoseconds = nanoseconds
+        self.waking = self.wakes
+        self.flags = template[launch.FLAGS : launch.FLAGS + 1]
+        self.flags_by_waking = int(self.flags[0]), int(self.flags[0]) | launch.WAKE
+        self.flags[0] = self.flags_by_waking[self.waking]
         self.losses = losses
         self.grads = grads
         self.statistics = statistics
@@ -201,6 +205,8 @@ class Plan:
             most = self.backend.max_threads()
             threads = min(_threads.get_num_threads(), most)
             if threads > 1:
+                if not self.wakes and (hot := _threads.rhythm.hot(self.nanoseconds)) != self.waking:
+                    self.waking, self.flags[0] = hot, self.flags_by_waking[hot]
                 # A team of another size than the library's last one would end threads of it, or start some.
                 gomp_parallel = self.backend.gomp_parallel() if self.wakes else 0
                 team = most if gomp_parallel else 0

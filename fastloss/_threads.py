@@ -10,6 +10,7 @@ import math
 import os
 import sys
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,30 @@ def get_num_threads() -> int:
         else:
             raise ValueError(f"FASTLOSS_NUM_THREADS is {text!r}, expected a positive integer")
     return _requested
+
+
+#: How long a worker spins before it sleeps, less than that: what may lie between two calls that one stays awake for.
+_PAUSE_NANOSECONDS = 12_000
+#: After so many calls in a row the sleepers are woken: that has cost what waking does by then.
+_CALLS_IN_A_ROW = 16
+
+
+class _Rhythm:
+    """Whether small calls follow each other so closely that workers, once awake, will be awake for the next one too."""
+
+    def __init__(self) -> None:
+        self.due = 0
+        self.calls = 0
+
+    def hot(self, nanoseconds: float) -> bool:
+        """Of a call that takes one thread so long and begins now."""
+        now = time.perf_counter_ns()
+        self.calls = self.calls + 1 if now < self.due else 0
+        self.due = now + int(nanoseconds) + _PAUSE_NANOSECONDS
+        return self.calls >= _CALLS_IN_A_ROW
+
+
+rhythm = _Rhythm()
 
 
 def pool(threads: int, wakes: bool, gomp_parallel: int = 0) -> int:

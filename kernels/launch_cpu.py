@@ -117,6 +117,7 @@ _CLOSED = 1 << 62
 _LIMIT = 1 << 32  # a ticket is CLOSED + limit * 2^32 + workers inside
 _SPINS = 2000  # about 20 us: back-to-back calls find the workers awake, a BLAS call that follows finds them asleep
 _PATIENCE = 20000
+_COUNTED_ALONE = 16384  # fewer items are counted before anybody could help: a nanosecond each
 _MASK_BYTES = 1024  # a bit for each processor
 
 #: Where an ndarray keeps the address of its data: right behind the object header, in every NumPy there ever was.
@@ -348,7 +349,8 @@ def launch(plan, pool, threads, team, scale, a0, a1, a2, a3, a4, a5, a6, a7, a8,
     denominator = load_double(arguments, DENOMINATOR)
     bad = -1
     if flags & FIND_DENOMINATOR and flags & MEAN and flags & GRADIENTS and flags & VALUE:
-        _, denominator, bad = _run_phase(COUNTING, arguments, pool, threads, team)
+        shared = pool if load_int(arguments, ITEMS) >= _COUNTED_ALONE else 0
+        _, denominator, bad = _run_phase(COUNTING, arguments, shared, threads, team)
         if bad != -1:
             return 0.0, denominator, bad
     if flags & MEAN and flags & VALUE:

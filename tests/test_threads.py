@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import fastloss as fl
-from fastloss import _openmp
+from fastloss import _openmp, _threads
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 THREADS = (2, 3, 8)
@@ -253,6 +253,62 @@ def child_kept_off():
 )
 def test_workers_keep_off_their_callers_processor():
     run_child("child_kept_off")
+
+
+# Small calls in a row.
+
+
+def test_the_rhythm_of_small_calls(monkeypatch):
+    now = 0
+    monkeypatch.setattr(_threads.time, "perf_counter_ns", lambda: now)
+    rhythm = _threads._Rhythm()
+    calls, pause = _threads._CALLS_IN_A_ROW, _threads._PAUSE_NANOSECONDS
+
+    def follow(gap):
+        nonlocal now
+        now += gap
+        return rhythm.hot(8_000)
+
+    assert not any(follow(10_000) for _ in range(calls))
+    assert all(follow(gap) for gap in (10_000, 8_000 + pause - 1, 100))
+    assert not any(follow(8_000 + pause) for _ in range(3 * calls))  # a worker would sleep again each time
+    assert not any(follow(10_000) for _ in range(calls - 1))
+    assert follow(10_000)
+
+
+def child_follows():
+    class Rhythm:
+        def hot(self, nanoseconds):
+            return follows
+
+    follows, workers = False, ()
+    _threads.rhythm = Rhythm()
+    fl.set_num_threads(2)
+    x, t = data("cross_entropy", (256, 100), "float32", "index")
+    expected = bits(fl.cross_entropy.value_and_grad(x, t))
+
+    def work(calls, pause):
+        before = processor_time(workers)
+        for _ in range(calls):
+            time.sleep(pause)
+            assert bits(fl.cross_entropy.value_and_grad(x, t)) == expected
+        time.sleep(0.01)
+        return processor_time(workers) - before
+
+    work(3, 0.0)
+    workers = [thread.native_id for thread in threading.enumerate() if thread.name.startswith("fastloss-")]
+    assert len(workers) == 1
+    assert work(50, 0.002) == 0  # asleep, and not worth waking
+    follows = True
+    assert work(50, 0.002) > 0
+    follows = False
+    work(1, 0.0)
+    assert work(50, 0.002) == 0
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="needs /proc")
+def test_sleepers_are_woken_for_calls_in_a_row():
+    run_child("child_follows")
 
 
 # Many threads, and other libraries'.
