@@ -430,23 +430,25 @@ class RowProblem:
         }
         counts = {f"SUM_{i}": n_sums >= i or (style.later and i > 2) for i in (1, 2, 3, 4)}
         tops_function = None
-        if n_tops:
-            tops_function = build_cpu.kernel(
-                kernels.lane_tops if lanes_side else kernels.row_tops,
+        if style.softmax:
+            template = kernels.softmax_lane_tops if lanes_side else kernels.softmax_row_tops
+            tops_function = build_cpu.kernel(template, loop_dtype, SOFTMAX_TWO=style.softmax > 1)
+        elif n_tops:
+            template = kernels.lane_tops if lanes_side else kernels.row_tops
+            tops_function = build_cpu.kernel(template, loop_dtype, **told, **constants, TOPS=style.template("tops"))
+        if style.softmax == 1 and not n_sums:
+            template = kernels.softmax_lane_sums if lanes_side else kernels.softmax_row_sums
+            sums = build_cpu.kernel(template, loop_dtype)
+        else:
+            sums = build_cpu.kernel(
+                kernels.lane_sums if lanes_side else kernels.row_sums,
                 loop_dtype,
                 **told,
                 **constants,
-                TOPS=kernels.softmax_tops if style.softmax else style.template("tops"),
+                SUMS=style.template("sums"),
+                WIDE=style.wide,
+                **{f"SUM_{i}": n_sums >= i for i in (1, 2, 3, 4)},
             )
-        sums = build_cpu.kernel(
-            kernels.lane_sums if lanes_side else kernels.row_sums,
-            loop_dtype,
-            **told,
-            **constants,
-            SUMS=style.template("sums"),
-            WIDE=style.wide,
-            **{f"SUM_{i}": n_sums >= i for i in (1, 2, 3, 4)},
-        )
         later = None
         if style.later:
             templates: dict[str, Any] = {"MIDDLE": style.template("middle"), "LATER": style.template("later")}

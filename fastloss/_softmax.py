@@ -229,7 +229,7 @@ def build(
         if in_lanes:
             budget = LANE_TILE_BYTES if own[2] == 1 else PLANE_TILE_BYTES
             # Of few classes twice as many lanes at once, whose running numbers just fit the registers.
-            wide = size == 4 and items >= 64 and size * classes * tiles * 64 <= budget
+            wide = size == 4 and items >= 64 and classes * tiles <= 64
             group = in_lanes_cpu.LANE_GROUP * (2 if wide else 1)
             lanes = max(group, min(in_lanes_cpu.MAX_LANES, budget // (size * classes * tiles) // group * group))
             block = block_size(items, max(block, lanes), group, least)

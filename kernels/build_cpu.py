@@ -42,21 +42,38 @@ class Template:
         self.slopes_too = slopes_too
         self.__doc__ = function.__doc__
 
-    def bind(self, names, name, done):
+    def bind(self, names, name):
         """A copy called ``name`` with ``names``, and every template it mentions bound likewise, among its globals."""
         function = self.function
         scope = {**function.__globals__, **names}
         for key in function.__code__.co_names:
-            template = scope.get(key)
-            if isinstance(template, Template):
-                if template not in done:
-                    bound = template.bind(names, f"{name}_{key}", done)
-                    done[template] = helper(template.fastmath)(bound)
-                scope[key] = done[template]
+            if isinstance(scope.get(key), Template):
+                scope[key] = scope[key]._helper(names)
         copy = python_types.FunctionType(function.__code__, scope, name, function.__defaults__)
         copy.__qualname__ = name  # names the file in the disk cache, so it must tell every binding apart
         copy.__module__ = function.__module__
         return copy
+
+    def _helper(self, names):
+        # One for all kernels that give it the same names: most helpers know little more than the dtype.
+        key = self, frozenset(self._seen(names).items())
+        if key not in _HELPERS:
+            _HELPERS[key] = helper(self.fastmath)(self.bind(names, _named(self)))
+        return _HELPERS[key]
+
+    def _seen(self, names):
+        # Which of the names it looks at, itself or through what it mentions.
+        function, seen = self.function, {}
+        for key in function.__code__.co_names:
+            if key in names:
+                seen[key] = names[key]
+            value = names.get(key, function.__globals__.get(key))
+            if isinstance(value, Template):
+                seen.update(value._seen(names))
+        return seen
+
+
+_HELPERS = {}
 
 
 def rounded(function):
@@ -132,7 +149,7 @@ def kernel(template, dtype=None, **constants):
     name = "_".join([template.function.__name__, *filter(None, [dtype]), *tag])
     if len(name) > 120:  # it becomes the name of a file
         name = f"{name[:100]}_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
-    function = template.bind({**(names_of(dtype) if dtype else {}), **constants}, name, {})
+    function = template.bind({**(names_of(dtype) if dtype else {}), **constants}, name)
     templates = [template, *(value for value in constants.values() if isinstance(value, Template))]
     return _c_function(function, KERNEL_SIGNATURE, template.fastmath, {_stem(one.function) for one in templates})
 

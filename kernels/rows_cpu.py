@@ -176,11 +176,6 @@ def _raise(tops, i, found):
 
 
 @Template
-def softmax_tops(x, t, z, y, q):
-    return x, t, z
-
-
-@Template
 def row_tops(mode, n, count, tile, partial):
     """Raise the maxima of n rows by ``count`` elements of each."""
     q = _parameters(tile)
@@ -193,11 +188,6 @@ def row_tops(mode, n, count, tile, partial):
         z = load_int(tile, INPUT + 2) + r * load_int(tile, STEP + 2)
         y = real(load_wide(own, r)) if HAS_Y else one
         k0 = k1 = k2 = ordinal(-real(np.inf))
-        if SOFTMAX:  # the maxima are those of x and t; a NaN comes back in the sums
-            _raise(tops, r, largest_of(x, count, k0))
-            if TOP_2:
-                _raise(tops + LANE_BYTES, r, largest_of(t, count, k1))
-            continue
         start = 0
         while start < count:
             first, size, _ = next_chunk(start, 0, count, count)
@@ -216,11 +206,6 @@ def row_tops(mode, n, count, tile, partial):
             _raise(tops + LANE_BYTES, r, k1)
         if TOP_3:
             _raise(tops + 2 * LANE_BYTES, r, k2)
-
-
-@Template
-def _higher(top, x):
-    return at_least(x, top) if SOFTMAX else maximum(top, x)
 
 
 @Template
@@ -243,15 +228,76 @@ def lane_tops(mode, n, count, tile, partial):
             ti = load(t, i) if HAS_T else one
             zi = load(z, i) if HAS_Z else one
             a = TOPS(load(x, i), ti, zi, real(load_wide(own, i)) if HAS_Y else one, q)
-            store_tile(m0, i, _higher(load_tile(m0, i), a[0]))
+            store_tile(m0, i, maximum(load_tile(m0, i), a[0]))
             if TOP_2:
-                store_tile(m1, i, _higher(load_tile(m1, i), a[1]))
+                store_tile(m1, i, maximum(load_tile(m1, i), a[1]))
             if TOP_3:
-                store_tile(m2, i, _higher(load_tile(m2, i), a[2]))
+                store_tile(m2, i, maximum(load_tile(m2, i), a[2]))
     for i in range(n):
         store_wide(tops, i, np.float64(load_tile(m0, i)))
         store_wide(tops + LANE_BYTES, i, np.float64(load_tile(m1, i)))
         store_wide(tops + 2 * LANE_BYTES, i, np.float64(load_tile(m2, i)))
+
+
+# What a softmax wants is the same for every loss, and compiled once for all: the maxima of x (with SOFTMAX_TWO of t
+# too), in which a NaN may be lost that comes back in the sums; and the sums where one class makes the loss, so that
+# nothing is added up but exponentials.
+
+
+@Template
+def softmax_row_tops(mode, n, count, tile, partial):
+    tops = load_int(tile, BUFFERS) + TOP * LANE_BYTES
+    for r in range(n):
+        for array in range(2 if SOFTMAX_TWO else 1):
+            row = load_int(tile, INPUT + array) + r * load_int(tile, STEP + array)
+            _raise(tops + array * LANE_BYTES, r, largest_of(row, count, ordinal(-real(np.inf))))
+
+
+@Template
+def softmax_lane_tops(mode, n, count, tile, partial):
+    highest = stack_buffer(LANE_BYTES)
+    for array in range(2 if SOFTMAX_TWO else 1):
+        tops = load_int(tile, BUFFERS) + (TOP + array) * LANE_BYTES
+        for i in range(n):
+            store_sum(highest, i, real(load_wide(tops, i)))
+        for c in range(count):
+            lanes = load_int(tile, INPUT + array) + c * load_int(tile, STEP + array)
+            for i in range(n):
+                store_sum(highest, i, at_least(load(lanes, i), load_sum(highest, i)))
+        for i in range(n):
+            store_wide(tops, i, np.float64(load_sum(highest, i)))
+
+
+@Template
+def softmax_row_sums(mode, n, count, tile, partial):
+    buffers, ahead = load_int(tile, BUFFERS), _ahead(tile, 0, n, count)
+    for r in range(n):
+        x, top = load_int(tile, INPUT) + r * load_int(tile, STEP), real(load_wide(buffers + TOP * LANE_BYTES, r))
+        small, maxima = beside_top(x, count, ahead, top, real(1.0))
+        _add_to(buffers + SMALL * LANE_BYTES, r, small)
+        _add_to(buffers + MAXIMA * LANE_BYTES, r, maxima)
+
+
+@Template
+def softmax_lane_sums(mode, n, count, tile, partial):
+    buffers = load_int(tile, BUFFERS)
+    top, small, others = stack_buffer(LANE_BYTES), stack_buffer(LANE_BYTES), stack_buffer(LANE_BYTES)
+    for i in range(n):
+        store_sum(top, i, real(load_wide(buffers + TOP * LANE_BYTES, i)))
+    for start in range(0, count, SHORT_CLASSES):
+        end = min(count, start + SHORT_CLASSES)
+        for i in range(n):
+            store_sum(small, i, real(0.0))
+            store_count(others, i, 0)
+        for c in range(start, end):
+            x = load_int(tile, INPUT) + c * load_int(tile, STEP)
+            for i in range(n):
+                d = load(x, i) - load_sum(top, i)
+                store_sum(small, i, load_sum(small, i) + exp_beside(d))
+                store_count(others, i, count_other(load_count(others, i), d))
+        for i in range(n):
+            _add_to(buffers + SMALL * LANE_BYTES, i, np.float64(load_sum(small, i)))
+            _add_to(buffers + MAXIMA * LANE_BYTES, i, np.float64(end - start - load_count(others, i)))
 
 
 @Template
@@ -296,12 +342,6 @@ def row_sums(mode, n, count, tile, partial):
         m0 = real(load_wide(tops, r)) if TOP_1 else zero
         m1 = real(load_wide(tops + LANE_BYTES, r)) if TOP_2 else zero
         m2 = real(load_wide(tops + 2 * LANE_BYTES, r)) if TOP_3 else zero
-        if SOFTMAX and not SOFTMAX_TWO and not SUM_1:
-            # One class makes the loss: nothing is added up but exponentials.
-            e0, n0 = beside_top(x, count, x_ahead, m0, one)
-            _add_to(small, r, e0)
-            _add_to(maxima, r, n0)
-            continue
         s0 = s1 = s2 = s3 = e0 = e1 = n0 = n1 = 0.0
         start = 0
         while start < count:

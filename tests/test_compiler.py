@@ -68,10 +68,30 @@ def test_constants_of_a_binding_prune_branches():
     def choose(x):
         return x + 1 if SIMPLE else no_such_name(x)  # noqa: F821
 
-    bound = helper(())(choose.bind({"SIMPLE": True}, "choose_simple", {}))
+    bound = helper(())(choose.bind({"SIMPLE": True}, "choose_simple"))
 
     @njit
     def call(x):
         return bound(x)
 
     assert call(1) == 2
+
+
+def test_one_helper_for_all_bindings_that_look_the_same_to_it():
+    @Template
+    def shifted(x):
+        return x + SHIFT  # noqa: F821
+
+    @Template
+    def outer(x):
+        return INNER(x) * FACTOR  # noqa: F821
+
+    names = {"SHIFT": 1, "FACTOR": 10, "INNER": shifted}
+
+    def inner(**changes):
+        return outer.bind({**names, **changes}, "outer").__globals__["INNER"]
+
+    assert inner() is inner(FACTOR=20)
+    assert inner() is not inner(SHIFT=2)
+    assert outer._helper(names) is outer._helper(dict(names))
+    assert outer._helper(names) is not outer._helper({**names, "SHIFT": 2})  # seen through what it mentions
