@@ -1,23 +1,25 @@
 """ctc_loss and ctc_posteriors: by enumeration, mpmath, PyTorch and central differences; every layout and length."""
 
 import ctypes
+import functools
 import itertools
 import os
 import platform
 import sys
 
+import children
 import numpy as np
 import oracle_ctc as oracle
 import pytest
 import torch
 import torch.nn.functional as F
 from cases import DTYPES, same_bits
-from children import run_child
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastloss as fl
 
+run_child = functools.partial(children.run_child, __name__, ("This process",))
 INF = float("inf")
 #: (value relative, gradient and posteriors absolute) for scores of the dtype as they are; 16-bit results are rounded.
 BOUNDS = {"float64": (1e-12, 1e-12), "float32": (1e-6, 1e-6), "float16": (1e-6, 1e-3), "bfloat16": (1e-6, 8e-3)}
@@ -572,7 +574,7 @@ def child_grows(root, case, most):
 @pytest.mark.parametrize(("case", "most"), (((50, 16, 20, 10), 1.2), ((1500, 8, 32, 200), 0.2)))
 def test_memory_beside_the_gradient(case, most):
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    run_child(__name__, ("This process",), "child_grows", root, case, most)
+    run_child("child_grows", root, case, most)
 
 
 # Mistakes.
