@@ -41,6 +41,7 @@ from fastloss.kernels.memory_cpu import (
     ACCUMULATE,
     load_double,
     load_int,
+    prefetch,
     stack_buffer,
     store_double,
     store_int,
@@ -161,6 +162,12 @@ def nll(phase, low, high, arguments, partial):
                 inner_index = start + i - outer_index * inner
                 offset = outer_index * outer_stride + inner_index * inner_stride
                 store_wide_index(places, i, load_wide_index(places, i) + offset)
+        if phase != COUNTING and flags & VALUE and inner == 1:
+            # The next ones are asked for: else the memory would rest while these are added up.
+            for i in range(start + n, min(high, start + n + GROUP)):
+                label = load_index(target, i)
+                place = label if (label >= 0) & (label < classes) else 0
+                prefetch(log_probabilities + ITEMSIZE * (i * outer_stride + place * class_stride))
         # What each position weighs: 0 where it is ignored.
         for i in range(n):
             store_tile(weights, i, select(load_wide_index(labels, i) == ignore_index, zero, one))
