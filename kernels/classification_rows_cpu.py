@@ -110,6 +110,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
 
     buffer = stack_buffer(CHUNK_BYTES)
     target_buffer = stack_buffer(CHUNK_BYTES)
+    slopes = target_buffer  # of class indices, which need no other
     weigh_classes = FULL and class_weight != 0
     weight_sum = real(classes)
     if FULL and weigh_classes and smoothing != zero:
@@ -319,8 +320,17 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                             ask_for_writing(out + ahead + base * ITEMSIZE, GROUP * ITEMSIZE)
                             if backward:
                                 ask_for(z + ahead + base * ITEMSIZE, GROUP * ITEMSIZE)
-                        for i in range(GROUP):
-                            store(out, base + i, exp_softmax(load(z, base + i) - top) * factor)
+                        if ITEMSIZE < REALSIZE:
+                            for i in range(GROUP):
+                                store_tile(slopes, base + i, exp_softmax(load(z, base + i) - top) * factor)
+                        else:
+                            for i in range(GROUP):
+                                store(out, base + i, exp_softmax(load(z, base + i) - top) * factor)
+                    # Rounding to 16 bits waits for a long chain of operations, in a loop of its own for none: the
+                    # gradient of bfloat16 takes three quarters of the time so.
+                    if ITEMSIZE < REALSIZE:
+                        for i in range(whole):
+                            store(out, i, load_tile(slopes, i))
                     for i in range(whole, n):
                         store(out, i, exp_softmax(load(z, i) - top) * factor)
                 else:
