@@ -23,6 +23,7 @@ from numba.core import caching
 
 from fastloss.kernels import math_cpu, memory_cpu, ordinals_cpu, transpose_cpu
 from fastloss.kernels.compiler_cpu import Driver, Kernel, collector_asleep, helper
+from fastloss.kernels.intrinsics_cpu import EXTREMES
 
 #: Never nnan or ninf: masks of -inf and NaN that must come through are ordinary data here. Nor reassoc, which undoes
 #: whatever was written so as not to cancel: sums that may be taken in any order say so with ``accumulate``.
@@ -45,7 +46,7 @@ class Template:
     def bind(self, names, name):
         """A copy called ``name`` with ``names``, and every template it mentions bound likewise, among its globals."""
         function = self.function
-        scope = {**function.__globals__, **names}
+        scope = {**EXTREMES, **function.__globals__, **names}
         for key in function.__code__.co_names:
             if isinstance(scope.get(key), Template):
                 scope[key] = scope[key]._helper(names)

@@ -23,6 +23,7 @@ from numba import types
 
 from fastloss.kernels.build_cpu import callback, compile_driver, driver
 from fastloss.kernels.compiler_cpu import helper
+from fastloss.kernels.intrinsics_cpu import EXTREMES
 from fastloss.kernels.memory_cpu import (
     atomic_add,
     atomic_load,
@@ -43,6 +44,8 @@ from fastloss.kernels.memory_cpu import (
     store_double,
     store_int,
 )
+
+min = EXTREMES["min"]
 
 # Slots of a plan, 8 bytes each, and of the arguments that a kernel sees.
 FUNCTION, ITEMS, BLOCK, FLAGS, SCALE, DENOMINATOR = range(6)
