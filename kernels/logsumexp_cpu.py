@@ -68,7 +68,10 @@ def largest_of(z, n, largest):
 def _add_group(z, n, skip, top, cap, sums, others):
     zero = real(0.0)
     for j in range(n):
-        d = select(j < skip, zero, logit(z, j, cap) - top)
+        d = logit(z, j, cap) - top
+        if SOFTCAP_ON:  # no neighbour of the largest is rounded past it, however the tanh rounds
+            d = at_most(d, zero)
+        d = select(j < skip, zero, d)
         store_sum(sums, j, load_sum(sums, j) + exp_beside(d))
         store_count(others, j, count_other(load_count(others, j), d))
 
