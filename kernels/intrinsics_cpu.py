@@ -1,7 +1,9 @@
 """LLVM's own functions, for kernels to call."""
 
+import operator
+
 from llvmlite import ir
-from numba import types
+from numba.cpython.builtins import do_minmax
 from numba.extending import intrinsic
 
 
@@ -32,21 +34,17 @@ def llvm_function(name, arity, width):
     return intrinsic(typer)
 
 
-def _of_integers(name):
+def _extreme(order):
     def typer(typingctx, a, b):
-        if not all(isinstance(one, types.Integer) for one in (a, b)):
-            return None
-
         def codegen(context, builder, signature, args):
-            bits = ir.IntType(64)
-            function = builder.module.declare_intrinsic(f"llvm.{name}", [bits], ir.FunctionType(bits, [bits] * 2))
-            return builder.call(function, args)
+            return do_minmax(context, builder, signature.args, args, order)
 
-        return types.int64(types.int64, types.int64), codegen
+        return typingctx.unify_types(a, b)(a, b), codegen
 
-    typer.__name__ = typer.__qualname__ = f"{name}_of_integers"
+    typer.__name__ = typer.__qualname__ = f"extreme_{order.__name__}"
     return intrinsic(typer)
 
 
-#: What ``min`` and ``max`` are in kernels: of two integers. Numba compiles a function for each kind of arguments.
-EXTREMES = {"min": _of_integers("smin"), "max": _of_integers("smax")}
+#: ``min`` and ``max`` of two in kernels: Numba's instructions, without the function that it compiles around them for
+#: each kind of arguments.
+EXTREMES = {"min": _extreme(operator.lt), "max": _extreme(operator.gt)}
