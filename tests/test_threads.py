@@ -507,6 +507,7 @@ def test_python_threads_go_on_during_a_call():
 
 
 def child_interrupt():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore
     for threads in (1, 4):
         fl.set_num_threads(threads)
         call, _ = calibrated(0.5)
