@@ -211,7 +211,7 @@ def operands(settings: Settings, backend: Any, found: Sequences) -> Operands:
     # after. (Every operation on arrays of a few numbers takes half a microsecond.)
     states = lengths // (2 * kernels.K) + 1
     part = (labels + 1) * states
-    part *= 2 * 32
+    part *= 2 * kernels.SAVED_BYTES
     if settings.from_logits:
         part += lengths * (2 * ITEMSIZE[COMPUTE[backend.dtype_name(found.scores)]])
     part += 8 * kernels.HEAD_SLOTS + 63

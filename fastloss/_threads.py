@@ -90,7 +90,7 @@ def get_num_threads() -> int:
     return _requested
 
 
-#: How long a worker spins before it sleeps, less than that: what may lie between two calls that one stays awake for.
+#: What may lie between two calls, for a worker spins some 20 us before it sleeps.
 _PAUSE_NANOSECONDS = 12_000
 #: After so many calls in a row the sleepers are woken: that has cost what waking does by then.
 _CALLS_IN_A_ROW = 16

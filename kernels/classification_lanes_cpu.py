@@ -48,7 +48,7 @@ from fastloss.kernels.launch_cpu import (
     VALUE,
     WEIGHT,
 )
-from fastloss.kernels.logsumexp_cpu import capped
+from fastloss.kernels.logsumexp_cpu import add_beside, capped
 from fastloss.kernels.memory_cpu import (
     allocate,
     ask_for,
@@ -164,8 +164,7 @@ def _beside_tops(tile, step, first, last, tops, ahead, ahead_step, keep, small, 
             d = load_tile(row, j) - load_sum(top, j)
             if keep:
                 store_tile(row, j, exp_softmax(d))
-            store_sum(sums, j, load_sum(sums, j) + exp_beside(d))
-            store_count(others, j, count_other(load_count(others, j), d))
+            add_beside(sums, others, j, d)
     for j in range(LANE_GROUP):
         store_tile(small, j, load_sum(sums, j))
         store_tile(maxima, j, load_tile(maxima, j) + (real(last - first) - real(load_count(others, j))))

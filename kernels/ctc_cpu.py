@@ -201,6 +201,9 @@ def _exponent(bits):
     return (bits >> 52) - 1023
 
 
+#: Bytes of a blank's and a label's state where they are saved.
+SAVED_BYTES = 32
+
 # A state vector is LANES impossible exponents and four rows of W = WIDTH: exponents of y, of b, mantissas of b, of y.
 # A row's last states, after its S or S + 1, are impossible. What is read before the beginning of a row, a state's
 # predecessor or what stands opposite to a state past the end, is thus an exponent of something impossible, or a finite
@@ -225,11 +228,6 @@ def _impossible(state, width):
         store_int(state, i, ZERO)
     for i in range(LANES + 2 * width, state_words(width)):
         store_double(state, i, 1.0)
-
-
-@Template
-def _saved_bytes(count):
-    return 32 * count
 
 
 @Template
@@ -391,7 +389,7 @@ def _segments(frames):
 def _places(task, part, backward):
     # In a part: the final state of a half, its checkpoints, before its second segment and each one after; and where
     # the frames' numbers begin.
-    length, saved = load_int(task, T), _saved_bytes(load_int(task, S) + 1)
+    length, saved = load_int(task, T), SAVED_BYTES * (load_int(task, S) + 1)
     half = length // 2
     final = part + 8 * HEAD_SLOTS + backward * saved
     forward = max(0, _segments(half) - 1)
@@ -469,7 +467,7 @@ def _half(item, task, arguments):
         n = min(K, half - start)
         if start > 0:
             call_kernel(states_function, SAVE, checkpoint, old, width, count)
-            checkpoint += _saved_bytes(count)
+            checkpoint += SAVED_BYTES * count
         call_kernel(frames_in, start, n, 1, task, arguments)
         call_kernel(factors_function, n, 0, 0, task, arguments)
         for i in range(n):
@@ -589,7 +587,7 @@ def _gradient(item, task, arguments):
     products = _rows(kept + state_bytes, width)[2]
     final, _, stats = _places(task, part, backward)
     _, checkpoints, _ = _places(task, part, 1 - backward)
-    saved = _saved_bytes(labels + 1)
+    saved = SAVED_BYTES * (labels + 1)
     store_int(task, BACKWARD, 1 - backward)
     store_int(task, STATS, stats)
     store_int(task, PRODUCTS, products)

@@ -65,15 +65,20 @@ def largest_of(z, n, largest):
 
 
 @Template
+def add_beside(sums, others, j, d):
+    """Add exp(d) to a sum, and 1 to the count of what is beside the largest; nothing for the largest, where d is 0."""
+    store_sum(sums, j, load_sum(sums, j) + exp_beside(d))
+    store_count(others, j, count_other(load_count(others, j), d))
+
+
+@Template
 def _add_group(z, n, skip, top, cap, sums, others):
     zero = real(0.0)
     for j in range(n):
         d = logit(z, j, cap) - top
         if SOFTCAP_ON:  # no neighbour of the largest is rounded past it, however the tanh rounds
             d = at_most(d, zero)
-        d = select(j < skip, zero, d)
-        store_sum(sums, j, load_sum(sums, j) + exp_beside(d))
-        store_count(others, j, count_other(load_count(others, j), d))
+        add_beside(sums, others, j, select(j < skip, zero, d))
 
 
 @Template

@@ -34,8 +34,8 @@ def of_registers(real):
     """``ordinal(x)`` and ``from_ordinal`` back; ``later`` and ``earlier`` of two, or of bits as they are, of which the
     latest and the earliest together are the largest number ``from_extremes``; ``is_other(d)`` than 0, as -0 is; and
     ``count_other(count, d)``, which adds 1 for such d to a count that began with ``none()``: with operations of
-    integers, for adding under a mask takes the place of what the exponentials around it wait for (6.1 cycles a vector
-    in place of 5.0).
+    integers, for adding under a mask takes the place of what the exponentials around it wait for (in a loop of C 6.1
+    cycles a vector in place of 5.0).
     """
     width = _integers(real.bitwidth)
     bits, number = width.ir, width.type

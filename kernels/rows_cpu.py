@@ -52,7 +52,7 @@ from fastloss.kernels.launch_cpu import (
     VALUE,
     WEIGHT,
 )
-from fastloss.kernels.logsumexp_cpu import beside_top, largest_of, next_chunk
+from fastloss.kernels.logsumexp_cpu import add_beside, beside_top, largest_of, next_chunk
 from fastloss.kernels.math_cpu import MATH
 from fastloss.kernels.memory_cpu import (
     ACCUMULATE,
@@ -292,9 +292,7 @@ def softmax_lane_sums(mode, n, count, tile, partial):
         for c in range(start, end):
             x = load_int(tile, INPUT) + c * load_int(tile, STEP)
             for i in range(n):
-                d = load(x, i) - load_sum(top, i)
-                store_sum(small, i, load_sum(small, i) + exp_beside(d))
-                store_count(others, i, count_other(load_count(others, i), d))
+                add_beside(small, others, i, load(x, i) - load_sum(top, i))
         for i in range(n):
             _add_to(buffers + SMALL * LANE_BYTES, i, np.float64(load_sum(small, i)))
             _add_to(buffers + MAXIMA * LANE_BYTES, i, np.float64(end - start - load_count(others, i)))
@@ -452,12 +450,10 @@ def lane_sums(mode, n, count, tile, partial):
                 zi = load(z, i) if HAS_Z else one
                 if SOFTMAX:
                     xi -= m0
-                    store_sum(e0, i, load_sum(e0, i) + select(is_other(xi), exp_softmax(xi), zero))
-                    store_count(others_0, i, count_other(load_count(others_0, i), xi))
+                    add_beside(e0, others_0, i, xi)
                 if SOFTMAX_TWO:
                     ti -= m1
-                    store_sum(e1, i, load_sum(e1, i) + select(is_other(ti), exp_softmax(ti), zero))
-                    store_count(others_1, i, count_other(load_count(others_1, i), ti))
+                    add_beside(e1, others_1, i, ti)
                 a = SUMS(xi, ti, zi, y, (m0, m1, m2), q)
                 if SUM_1:
                     _add_short(sums, short_sums, i, a[0])
