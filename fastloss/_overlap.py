@@ -14,6 +14,7 @@ from fastloss._softmax import SplitPlan, class_axis
 
 #: Lanes of a tile: many where all of it stays in the first-level cache, and enough to read planes in long pieces.
 MAX_LANES = 1024
+MAX_LANES_OF_SOFTMAX = 256
 LEAST_LANES_OF_PLANES = 256
 LANE_TILE_BYTES = 32768
 PLANE_TILE_BYTES = 262144
@@ -179,7 +180,7 @@ def build(
     settings: Settings, backend: Any, operands: Operands, upstream: Any, flags: int, outs: tuple[Any, ...]
 ) -> SplitPlan | None:
     """The plan; None where memory needs more than two axes of positions (copy it and ask again)."""
-    from fastloss.kernels import build_cpu
+    from fastloss.kernels import build_cpu, lanes_cpu
     from fastloss.kernels import launch_cpu as launch
     from fastloss.kernels import overlap_cpu as kernels
 
@@ -225,14 +226,16 @@ def build(
     nanoseconds = elements * NANOSECONDS[activation] * (2 if compute == "float64" else 1)
     few = LANE_TILE_BYTES // (size * classes)
     lanes = max(few, min(LEAST_LANES_OF_PLANES, PLANE_TILE_BYTES // (size * classes)))
-    lanes = max(16, min(MAX_LANES, lanes) // 16 * 16)
+    group = lanes_cpu.lane_group(classes, size)
+    most = MAX_LANES_OF_SOFTMAX if activation == "softmax" else MAX_LANES
+    lanes = max(group, min(most, lanes) // group * group)
     chunk = block_size(
         image_length,
         max(lanes, CHUNK_ELEMENTS // classes),
-        lanes if image_length > 8 * lanes else 16,
+        lanes if image_length > 8 * lanes else group,
         nanoseconds if images < LEAST_BLOCKS else 0.0,
     )
-    lanes = max(16, min(lanes, chunk))
+    lanes = min(lanes, -(-chunk // group) * group)
     pieces = max(1, -(-image_length // chunk))
     chunks = images * pieces
     block = block_size(chunks, max(1, BLOCK_ELEMENTS // (classes * max(1, min(chunk, image_length)))), 1, nanoseconds)
@@ -246,7 +249,8 @@ def build(
         "WEIGHTED": sample_weight is not None,
     }
     row = lanes * size
-    memory = kernels.LANE_ROWS * row + 4 * classes * size + (classes * row if kind["SOFTMAX"] else 0)
+    exponentials = kernels.LANE_ROWS * row + 4 * classes * size
+    memory = exponentials + (classes * row if kind["SOFTMAX"] else 0)
     table = np.zeros(kernels.TABLE_SLOTS, np.int64)
     table[kernels.INNER] = max(1, place.inner)
     table[kernels.IMAGE] = image_length
@@ -270,16 +274,19 @@ def build(
         if inner == item == size:
             how = whole
         base = kernels.OPERANDS + operand * kernels.OPERAND_SLOTS
-        table[base : base + kernels.OPERAND_SLOTS] = slot, outer, inner, step, how, memory
-        if how != whole:
+        # Logits are fetched to where their exponentials will be.
+        replaced = kind["SOFTMAX"] and operand == kernels.X
+        buffer = exponentials if replaced else memory
+        table[base : base + kernels.OPERAND_SLOTS] = slot, outer, inner, step, how, buffer
+        if how != whole and not replaced:
             memory += classes * row
     table[kernels.MEMORY_BYTES] = memory
     places = table[kernels.OPERANDS :].reshape(-1, kernels.OPERAND_SLOTS)[:, kernels.PLACE]
 
     compiled: list[Any] = []
 
-    def function(template: Any, dtype: str, *constants: str) -> int:
-        compiled.append(build_cpu.kernel(template, dtype, **{name: kind[name] for name in constants}))
+    def function(template: Any, dtype: str, *constants: str, **more: int) -> int:
+        compiled.append(build_cpu.kernel(template, dtype, **{name: kind[name] for name in constants}, **more))
         return int(compiled[-1].address)
 
     gradients = launch.GRAD | launch.GRAD_TARGET
@@ -291,7 +298,7 @@ def build(
     if indices or sample_weight is not None:
         steps.append(function(kernels.marks, compute, "INDEX", "WEIGHTED"))
     if kind["SOFTMAX"]:
-        steps.append(function(kernels.softmax, compute))
+        steps.append(function(kernels.softmax, compute, LANE_GROUP=group))
     noted = table.copy()  # of the first pass, which writes no gradients
     noted[kernels.OPERANDS + kernels.X_GRAD * kernels.OPERAND_SLOTS :] = kernels.ABSENT
     if flags & launch.VALUE:
@@ -304,7 +311,7 @@ def build(
         if by_target:
             steps.append(function(kernels.target_slopes, compute, "SOFTMAX", "SIGMOID", "WEIGHTED"))
         if by_input:
-            steps.append(function(kernels.slopes, compute, *kind))
+            steps.append(function(kernels.slopes, compute, *kind, LANE_GROUP=group))
         table[kernels.STEPS : kernels.STEPS + len(steps)] = steps
     walk = build_cpu.kernel(kernels.walk)
     fold = build_cpu.kernel(kernels.fold, compute)

@@ -161,7 +161,7 @@ def build(
     log_probabilities: bool = False,
 ) -> Runnable | None:
     """The plan; None where the input's memory needs more than two axes of positions (copy it and ask again)."""
-    from fastloss.kernels import build_cpu
+    from fastloss.kernels import build_cpu, lanes_cpu
     from fastloss.kernels import classification_cpu as kernels
     from fastloss.kernels import classification_lanes_cpu as in_lanes_cpu
     from fastloss.kernels import classification_rows_cpu as in_rows_cpu
@@ -228,9 +228,7 @@ def build(
         }
         if in_lanes:
             budget = LANE_TILE_BYTES if own[2] == 1 else PLANE_TILE_BYTES
-            # Of few classes twice as many lanes at once, whose running numbers just fit the registers.
-            wide = size == 4 and items >= 64 and classes * tiles <= 64
-            group = in_lanes_cpu.LANE_GROUP * (2 if wide else 1)
+            group = lanes_cpu.lane_group(classes * tiles, size) if items >= 64 else lanes_cpu.LANE_GROUP
             lanes = max(group, min(in_lanes_cpu.MAX_LANES, budget // (size * classes * tiles) // group * group))
             block = block_size(items, max(block, lanes), group, least)
             lanes = min(lanes, -(-block // group) * group)

@@ -28,7 +28,7 @@ In layers, so that a new variant compiles nothing but its own loops:
 """
 
 from fastloss.kernels.build_cpu import Template
-from fastloss.kernels.classification_lanes_cpu import fetch_lanes, flush_lanes
+from fastloss.kernels.lanes_cpu import GROUP_BYTES, LANE_GROUP, beside_tops, fetch_lanes, flush_lanes, largest_of_lanes
 from fastloss.kernels.launch_cpu import (
     LOSSES,
     NO_MEMORY,
@@ -262,33 +262,22 @@ def softmax(start, n, classes, tile, arguments):
         memory + GROUP * step,
     )
     exponentials = memory + LANE_ROWS * step + 4 * classes * REALSIZE
+    in_place = x != exponentials
+    if in_place:
+        for c in range(classes):
+            for r in range(n):
+                store_tile(exponentials + c * step, r, load_real(x + c * x_step, r))
     for r in range(n):
-        store_tile(top, r, load_real(x, r))
         store_tile(small, r, zero)
         store_tile(over_sum, r, zero)
-    # Two classes at a time: the running numbers of a lane are loaded and stored half as often. An odd last class goes
-    # twice into the maximum, and with itself into the sums.
-    for c in range(1, classes, 2):
-        d = min(c + 1, classes - 1)
-        for r in range(n):
-            two = maxnum(load_real(x + c * x_step, r), load_real(x + d * x_step, r))
-            store_tile(top, r, maxnum(load_tile(top, r), two))
+    for base in range(0, n, LANE_GROUP):
+        largest_of_lanes(exponentials + base * REALSIZE, step, classes, top + base * REALSIZE)
     for first in range(0, classes, GROUP_CLASSES):
         last = min(classes, first + GROUP_CLASSES)
-        for r in range(n):
-            store_tile(group, r, zero)
-        for c in range(first, last, 2):
-            d = min(c + 1, last - 1)
-            twice = one if d > c else zero
-            for r in range(n):
-                u = exp_softmax(load_real(x + c * x_step, r) - load_tile(top, r))
-                v = exp_softmax(load_real(x + d * x_step, r) - load_tile(top, r))
-                store_tile(exponentials + c * step, r, u)
-                store_tile(exponentials + d * step, r, v)
-                others = select(u == one, zero, u) + twice * select(v == one, zero, v)
-                store_tile(group, r, load_tile(group, r) + others)
-                tops = select(u == one, one, zero) + select(v == one, twice, zero)
-                store_tile(over_sum, r, load_tile(over_sum, r) + tops)
+        for base in range(0, n, LANE_GROUP):
+            at = base * REALSIZE
+            ahead = x + (n + base) * REALSIZE if in_place else 0
+            beside_tops(exponentials + at, step, first, last, top + at, ahead, x_step, True, group + at, over_sum + at)
         for r in range(n):
             store_tile(small, r, load_tile(small, r) + load_tile(group, r))
     for r in range(n):
@@ -453,19 +442,46 @@ def coefficients(image, n, classes, arguments, out):
 
 
 @Template
-def _slope(c, r, label, t, ignored, at_one, at_zero):
-    # d / d p of class c in lane r, but for the weight of the lane.
+def _slope(c, mine, t, r, ignored, at_one, at_zero):
+    # d / d p of class c in lane r, whose label is ``mine``, but for the weight of the lane.
     if INDEX:
-        return select(load_tile(label, r) == real(c), at_one, at_zero)
+        return select(mine == real(c), at_one, at_zero)
     tr = load_real(t, r)
     return select(tr == ignored, real(0.0), tr * at_one + (real(1.0) - tr) * at_zero)
+
+
+@Template
+def _from_top(e, e_step, classes, m, label, t, t_step, ignored, at_one, at_zero, over_sum, reference, dot):
+    # Of m lanes: the slope by the most probable class, and the mean slope relative to it. Where m is LANE_GROUP, what
+    # is said of a lane stays in registers.
+    zero, one = real(0.0), real(1.0)
+    mine, of_top, mean = stack_buffer(GROUP_BYTES), stack_buffer(GROUP_BYTES), stack_buffer(GROUP_BYTES)
+    for j in range(m):
+        store_sum(mine, j, load_tile(label, j) if INDEX else zero)
+        store_sum(of_top, j, zero)
+        store_sum(mean, j, zero)
+    for c in range(classes):
+        one_c, zero_c = load_tile(at_one, c), load_tile(at_zero, c)
+        for j in range(m):
+            slope = _slope(c, load_sum(mine, j), t + c * t_step, j, ignored, one_c, zero_c)
+            is_top = load_tile(e + c * e_step, j) == one
+            store_sum(of_top, j, select(is_top, slope, load_sum(of_top, j)))
+    for c in range(classes):
+        one_c, zero_c = load_tile(at_one, c), load_tile(at_zero, c)
+        for j in range(m):
+            slope = _slope(c, load_sum(mine, j), t + c * t_step, j, ignored, one_c, zero_c)
+            d = slope - load_sum(of_top, j)
+            store_sum(mean, j, load_sum(mean, j) + load_tile(e + c * e_step, j) * d)
+    for j in range(m):
+        store_tile(reference, j, load_sum(of_top, j))
+        store_tile(dot, j, load_sum(mean, j) * load_tile(over_sum, j))
 
 
 @Template
 def slopes(start, n, classes, tile, arguments):
     """The gradient by the input."""
     memory, step = load_int(tile, MEMORY), load_int(tile, TILE_ROW)
-    zero, one = real(0.0), real(1.0)
+    zero = real(0.0)
     x, x_step = load_int(tile, X_ADDRESS), load_int(tile, X_ADDRESS + 1)
     t, t_step = load_int(tile, T_ADDRESS), load_int(tile, T_ADDRESS + 1)
     out, out_step = load_int(tile, X_GRAD_ADDRESS), load_int(tile, X_GRAD_ADDRESS + 1)
@@ -484,25 +500,22 @@ def slopes(start, n, classes, tile, arguments):
     if SOFTMAX:
         # The slope by the most probable class is what the others are measured from.
         reference, dot, live = memory + TOP * step, memory + DOT * step, memory + LIVE * step
-        for r in range(n):
-            store_tile(reference, r, zero)
-            store_tile(dot, r, zero)
-        for c in range(classes):
-            one_c, zero_c = load_tile(at_one, c), load_tile(at_zero, c)
-            for r in range(n):
-                slope = _slope(c, r, label, t + c * t_step, ignored, one_c, zero_c)
-                is_top = load_tile(exponentials + c * step, r) == one
-                store_tile(reference, r, select(is_top, slope, load_tile(reference, r)))
-        for c in range(classes):
-            one_c, zero_c = load_tile(at_one, c), load_tile(at_zero, c)
-            for r in range(n):
-                slope = _slope(c, r, label, t + c * t_step, ignored, one_c, zero_c)
-                p = load_tile(exponentials + c * step, r) * load_tile(over_sum, r)
-                store_tile(dot, r, load_tile(dot, r) + p * (slope - load_tile(reference, r)))
+        # The last lanes of a tile step back over some that were done.
+        base = 0
+        while base < n:
+            first = min(base, max(0, n - LANE_GROUP))
+            at = first * REALSIZE
+            e, own, over, ref, mean = exponentials + at, label + at, over_sum + at, reference + at, dot + at
+            if n >= LANE_GROUP:
+                _from_top(e, step, classes, LANE_GROUP, own, t + at, t_step, ignored, at_one, at_zero, over, ref, mean)
+            else:
+                _from_top(e, step, classes, n, own, t + at, t_step, ignored, at_one, at_zero, over, ref, mean)
+            base += LANE_GROUP
     for c in range(classes):
         one_c, zero_c = load_tile(at_one, c), load_tile(at_zero, c)
         for r in range(n):
-            slope = _slope(c, r, label, t + c * t_step, ignored, one_c, zero_c)
+            mine = load_tile(label, r) if INDEX else zero
+            slope = _slope(c, mine, t + c * t_step, r, ignored, one_c, zero_c)
             if SOFTMAX:
                 p = load_tile(exponentials + c * step, r) * load_tile(over_sum, r)
                 slope = p * ((slope - load_tile(reference, r)) - load_tile(dot, r))

@@ -32,7 +32,7 @@ tiles and knows bytes only; ``row_moves`` and ``row_positions`` know the dtype; 
 import numpy as np
 
 from fastloss.kernels.build_cpu import Template
-from fastloss.kernels.classification_lanes_cpu import fetch_lanes, flush_lanes
+from fastloss.kernels.lanes_cpu import fetch_lanes, flush_lanes
 from fastloss.kernels.launch_cpu import (
     COUNTING,
     FLAGS,
