@@ -112,7 +112,7 @@ def elementwise(
 
 def _interval(row: Row, name: str) -> Interval:
     domain = row.domain[name]
-    if not isinstance(domain, Interval):
+    if not isinstance(domain, Interval) or domain.low != 0:
         raise TypeError(f"the domain of {name} is {domain}, which no kernel checks")
     return domain
 
@@ -293,7 +293,6 @@ class ElementwiseProblem:
             if name in style.checked:
                 domain, nan = style.checked[name]
                 domains |= (1 | nan * kernels.CHECK_NAN) << operand
-                parameters[kernels.LOWEST + operand] = float(domain.low)
                 parameters[kernels.HIGHEST + operand] = float(domain.high)
         parameters[kernels.CHECKED] = domains
 

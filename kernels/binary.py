@@ -45,8 +45,8 @@ def bce(x, t, p, q):
     one = real(1.0)
     a, b = q[0], q[1]
     s = t * a + b
-    log_x = maximum(log(x), floor)
-    log_y = maximum(log1p(-x), floor)
+    log_x = at_least(log_probability(x), floor)
+    log_y = at_least(log_complement(x), floor)
     dx = (x - s) / maximum((one - x) * x, real(1e-12))
     return -(s * log_x + (one - s) * log_y), dx, a * (log_y - log_x), real(0.0)
 
@@ -177,8 +177,7 @@ def asymmetric(x, t, z, q):
         margin = p - clip
         m = maximum(margin, zero)
         rest = minimum(other + clip, one)  # 1 - m, which m would lose where it is near 1
-        near = m < real(0.5)
-        n = -select(near, log1p(-select(near, m, zero)), log(rest))
+        n = -log_rest(m, rest, m < real(0.5))
         power, turn = negative_power(m, gamma_neg)
         fall_slope = select(margin >= zero, p * other, zero) * (turn * n + power / rest)
     else:

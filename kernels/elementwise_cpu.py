@@ -54,7 +54,7 @@ from fastloss.kernels.memory_cpu import (
 OPERANDS = UPSTREAM - ADDRESSES + 1
 # Parameters of a launch. LOOPS, SLOPES (of three operands) and COUNTS are C functions made from the templates below;
 # LAYOUT is the address of: ndim, shape, and for each operand its kind and strides, in elements; ONES that of a tile of
-# ones. Five numbers for the formula. CHECKED says which operands have a domain, bounded by LOWEST and HIGHEST.
+# ones. Five numbers for the formula. CHECKED says which operands have a domain, from 0 to HIGHEST.
 (
     LOOPS,
     SLOPES,
@@ -66,9 +66,8 @@ OPERANDS = UPSTREAM - ADDRESSES + 1
     IGNORED,
     COUNT_WEIGHTS,
     CHECKED,
-    LOWEST,
     HIGHEST,
-) = (PARAMETERS + offset for offset in (0, 1, 4, 5, 6, 7, 8, 13, 14, 15, 16, 19))
+) = (PARAMETERS + offset for offset in (0, 1, 4, 5, 6, 7, 8, 13, 14, 15, 16))
 CHECK_NAN = 8  # shifted as the bits of CHECKED: NaN is outside the domain too
 MAX_DIMS = 16
 LAYOUT_SLOTS = 1 + MAX_DIMS + OPERANDS * (1 + MAX_DIMS)
@@ -250,27 +249,25 @@ def counts(mode, low, high, arguments, partial):
     elif mode == SCALE_BY_UPSTREAM:
         store_double(arguments, SCALE, load_double(arguments, SCALE) * load(load_int(arguments, UPSTREAM), 0))
     else:
-        # Operands within their domain, but where the target is ignored.
+        # Operands within their domain, but where the target is ignored. A first look at bits alone takes a tenth of the
+        # time; it is suspicious of -0 and of any NaN, too.
         checked = load_int(arguments, CHECKED)
+        suspicious = False
         for operand in range(3):
             if checked & (1 << operand):
                 x = load_int(arguments, INPUT + operand)
-                lowest = real(load_double(arguments, LOWEST + operand))
-                highest = real(load_double(arguments, HIGHEST + operand))
-                nan_too = checked & (CHECK_NAN << operand) != 0
+                outermost = no_bits()
                 for i in range(high):
-                    xi = load(x, i)
-                    outside = (xi < lowest) | (xi > highest) | (nan_too & (xi != xi))
-                    total = accumulate(total, select(outside & (load(t, i) != ignored), one, zero))
+                    outermost = outermost_bits(outermost, load_bits(x, i))
+                suspicious |= beyond(outermost, real(load_double(arguments, HIGHEST + operand)))
         first = -1
-        if total != zero:  # rare: look again for the first
+        if suspicious:
             for i in range(high):
                 for operand in range(3):
                     xi = load(load_int(arguments, INPUT + operand), i)
-                    lowest = real(load_double(arguments, LOWEST + operand))
                     highest = real(load_double(arguments, HIGHEST + operand))
                     nan_too = checked & (CHECK_NAN << operand) != 0
-                    outside = (xi < lowest) | (xi > highest) | (nan_too & (xi != xi))
+                    outside = (xi < zero) | (xi > highest) | (nan_too & (xi != xi))
                     if first < 0 and checked & (1 << operand) and outside and load(t, i) != ignored:
                         first = i
         store_int(partial, 2, first)

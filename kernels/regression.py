@@ -124,7 +124,7 @@ def msle(x, t, z, q):
     a = fabs(d)
     # a / y overflows where y is tiny and a huge: 2^54 less of it, and the 1 that is added does not count.
     huge = (a > real(2.0**103)) & (y < one)
-    r = log1p(select(huge, a * real(2.0**-54), a) / y)
+    r = log1p_positive(select(huge, a * real(2.0**-54), a) / y)
     r = copysign(select(huge, r + real(54 * 0.6931471805599453), r), d)
     g = r + r
     return r * r, g / (one + x), -g / (one + t), zero

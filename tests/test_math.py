@@ -66,7 +66,7 @@ def loop_over_pairs(function):
 
 
 #: For part of the line only, with tests of their own at the end.
-PARTIAL = ("exp_softmax", "log1p_unit")
+PARTIAL = ("exp_softmax", "log1p_unit", "log_probability", "log_complement", "log1p_positive")
 LOOPS = {(dtype, name): loop_over(MATH[dtype][name]) for dtype in DTYPES for name in UNARY + PARTIAL}
 POW = {dtype: loop_over_pairs(MATH[dtype]["pow"]) for dtype in DTYPES}
 
@@ -625,15 +625,81 @@ def test_exp_softmax_special_values(dtype):
     np.testing.assert_array_equal(evaluate(dtype, "exp_softmax", x), np.array([1, 1, 0, 0, 0, np.nan], dtype))
 
 
-@pytest.mark.parametrize("dtype", ("float32", "float64"))
-def test_log1p_unit_bound(dtype):
-    e = np.concatenate([np.geomspace(1e-30, 1, 2_001), np.linspace(0, 1, 2_003)]).astype(dtype)
-    values = evaluate(dtype, "log1p_unit", e)
+def unit_points(dtype):
+    """Numbers in (0, 1], and those next to 0 and to 1."""
+    near_one = 1 - np.geomspace(np.finfo(dtype).epsneg, 0.5, 1_001)
+    return np.concatenate([np.geomspace(1e-30, 1, 2_001), np.linspace(0, 1, 2_003)[1:], near_one]).astype(dtype)
+
+
+def minus_log1p(a):
+    return mpmath.log1p(-a)
+
+
+def worst_error(dtype, values, points, exact):
     with mpmath.workprec(200):
-        worst = max(
-            exact_error(float(v), mpmath.log1p(mpmath.mpf(float(a))), dtype) for v, a in zip(values, e, strict=True)
+        return max(
+            exact_error(float(v), exact(mpmath.mpf(float(a))), dtype) for v, a in zip(values, points, strict=True)
         )
-    assert worst <= 1.15
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("name", "exact", "bound"),
+    (
+        ("log1p_unit", "log1p", 1.25),
+        ("log1p_positive", "log1p", 1.0),
+        ("log_probability", "log", 0.9),
+        ("log_complement", "log1p of minus", 1.0),
+    ),
+)
+def test_logarithms_of_the_unit_interval(dtype, name, exact, bound):
+    e = unit_points(dtype)
+    if name == "log_complement":
+        e = e[e < 1]
+    if name == "log1p_positive":
+        e = np.concatenate([e, np.geomspace(1, 1e300 if dtype == "float64" else 1e38, 2_001).astype(dtype)])
+    function = minus_log1p if exact == "log1p of minus" else getattr(mpmath, exact)
+    assert worst_error(dtype, evaluate(dtype, name, e), e, function) <= bound
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_ends_of_the_logarithms_of_probabilities(dtype):
+    least, normal = np.finfo(dtype).smallest_subnormal, np.finfo(dtype).tiny
+    small = np.array([least, 3 * least, normal / 2, normal], dtype)
+    assert worst_error(dtype, evaluate(dtype, "log_probability", small), small, mpmath.log) <= 0.9
+    at_zero = evaluate(dtype, "log_probability", [0.0, -0.0])[0]
+    assert np.isfinite(at_zero)
+    assert at_zero < np.log(np.float64(least))
+    assert evaluate(dtype, "log_complement", [0.0, 1.0, math.nan]).tolist() == [
+        0.0,
+        -math.inf,
+        pytest.approx(math.nan, nan_ok=True),
+    ]
+    assert worst_error(dtype, evaluate(dtype, "log_complement", small), small, minus_log1p) <= 1.0
+    ends = evaluate(dtype, "log1p_positive", [0.0, math.inf, math.nan])
+    assert ends.tolist() == [0.0, math.inf, pytest.approx(math.nan, nan_ok=True)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_log_rest_takes_the_logarithm_of_either(dtype):
+    log_rest = MATH[dtype]["log_rest"]
+
+    @njit(error_model="numpy")
+    def loop(x, rest, near, out):
+        for i in range(x.size):
+            out[i] = log_rest(x[i], rest[i], near[i])
+
+    points = unit_points(dtype)
+    other = np.ones_like(points)
+    left, right = np.empty_like(points), np.empty_like(points)
+    loop(points / 2, other, np.full(points.size, True), left)
+    loop(other, points, np.full(points.size, False), right)
+    assert worst_error(dtype, left, points / 2, minus_log1p) <= 1.0
+    assert worst_error(dtype, right, points, mpmath.log) <= 0.9
+    least = np.finfo(dtype).smallest_subnormal
+    assert worst_error(dtype, right, points, mpmath.log) <= 0.9
+    loop(other[:1], np.array([least], dtype), np.array([False]), right[:1])
+    assert worst_error(dtype, right[:1], [least], mpmath.log) <= 0.9
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
