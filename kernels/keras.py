@@ -27,7 +27,7 @@ def categorical_later(x, t, z, y, m, g, q):
     p = x * g[0]
     clipped = _clipped(p, q)
     mass = t * q[2] + q[3]
-    return -mass * log(clipped), select(p == clipped, mass, zero)
+    return -mass * log_probability(clipped), select(p == clipped, mass, zero)
 
 
 @Template
@@ -43,7 +43,7 @@ def categorical_slopes(x, t, z, y, m, c, q):
     p = x * c[1]
     clipped = _clipped(p, q)
     mass = t * q[2] + q[3]
-    return c[0] - select((p == clipped) & (mass != zero), mass / x, zero), -q[2] * log(clipped), zero
+    return c[0] - select((p == clipped) & (mass != zero), mass / x, zero), -q[2] * log_probability(clipped), zero
 
 
 @Template
@@ -58,7 +58,7 @@ def sparse_categorical_finish(s, o, m, y, k, q):
     clipped = _clipped(p, q)
     inside = p == clipped
     slope = select(inside, one / s[0], zero)
-    return -log(clipped), slope, zero, zero, zero, select(inside, (y - s[0]) / (s[0] * y), zero)
+    return -log_probability(clipped), slope, zero, zero, zero, select(inside, (y - s[0]) / (s[0] * y), zero)
 
 
 @Template

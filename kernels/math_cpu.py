@@ -454,9 +454,10 @@ def _functions(width):
 
     @jit
     def log_probability(x):
-        """log(x) for 0 < x <= 1: 0.9 ulp. Of 0 and -0 it is below that of the least number; a NaN is lost."""
-        k, m, _ = split(fma(T(x), DENORMAL_SCALE, ZERO))
-        return log_joined(k - DENORMAL_SHIFT, m - ONE, NOTHING)
+        """log(x) for 0 < x <= 1 or NaN: 0.9 ulp. Of 0 and -0 it is below that of the least number."""
+        x = T(x)
+        k, m, _ = split(fma(x, DENORMAL_SCALE, ZERO))
+        return log_joined(k - DENORMAL_SHIFT, m - ONE, x - x)  # a NaN has left no trace in k and m
 
     @jit
     def log_complement(x):

@@ -670,6 +670,7 @@ def test_ends_of_the_logarithms_of_probabilities(dtype):
     at_zero = evaluate(dtype, "log_probability", [0.0, -0.0])[0]
     assert np.isfinite(at_zero)
     assert at_zero < np.log(np.float64(least))
+    assert math.isnan(evaluate(dtype, "log_probability", [math.nan])[0])
     assert evaluate(dtype, "log_complement", [0.0, 1.0, math.nan]).tolist() == [
         0.0,
         -math.inf,
