@@ -339,7 +339,7 @@ class RowProblem:
         self, backend: Any, operands: Operands, upstream: Any, flags: int, outs: tuple[Any, ...]
     ) -> Runnable | None:
         """The plan; None where memory needs more than two axes of positions (copy the operands and ask again)."""
-        from fastloss.kernels import build_cpu
+        from fastloss.kernels import build_cpu, rows_lanes_cpu, rows_loops_cpu
         from fastloss.kernels import launch_cpu as launch
         from fastloss.kernels import rows_cpu as kernels
 
@@ -417,7 +417,7 @@ class RowProblem:
         block = block_size(items, max(lanes, BLOCK_ELEMENTS // max(1, length)), step, least)
 
         # The functions.
-        lanes_side = kind != kernels.IN_ROWS
+        loops = rows_loops_cpu.LOOPS if kind == kernels.IN_ROWS else rows_lanes_cpu.LOOPS
         loop_dtype = compute if kind == kernels.IN_LANES_COPIED else dtype
         own = style.own is not None or style.labels
         told: dict[str, Any] = {
@@ -431,17 +431,14 @@ class RowProblem:
         counts = {f"SUM_{i}": n_sums >= i or (style.later and i > 2) for i in (1, 2, 3, 4)}
         tops_function = None
         if style.softmax:
-            template = kernels.softmax_lane_tops if lanes_side else kernels.softmax_row_tops
-            tops_function = build_cpu.kernel(template, loop_dtype, SOFTMAX_TWO=style.softmax > 1)
+            tops_function = build_cpu.kernel(loops.softmax_tops, loop_dtype, SOFTMAX_TWO=style.softmax > 1)
         elif n_tops:
-            template = kernels.lane_tops if lanes_side else kernels.row_tops
-            tops_function = build_cpu.kernel(template, loop_dtype, **told, **constants, TOPS=style.template("tops"))
+            tops_function = build_cpu.kernel(loops.tops, loop_dtype, **told, **constants, TOPS=style.template("tops"))
         if style.softmax == 1 and not n_sums:
-            template = kernels.softmax_lane_sums if lanes_side else kernels.softmax_row_sums
-            sums = build_cpu.kernel(template, loop_dtype)
+            sums = build_cpu.kernel(loops.softmax_sums, loop_dtype)
         else:
             sums = build_cpu.kernel(
-                kernels.lane_sums if lanes_side else kernels.row_sums,
+                loops.sums,
                 loop_dtype,
                 **told,
                 **constants,
@@ -452,8 +449,7 @@ class RowProblem:
         later = None
         if style.later:
             templates: dict[str, Any] = {"MIDDLE": style.template("middle"), "LATER": style.template("later")}
-            templates["LANES_SIDE"] = lanes_side
-            later = build_cpu.kernel(kernels.row_later, loop_dtype, **told, **constants, **templates)
+            later = build_cpu.kernel(loops.later, loop_dtype, **told, **constants, **templates)
         finish = build_cpu.kernel(
             kernels.row_finish,
             "float64",
@@ -466,7 +462,7 @@ class RowProblem:
         slopes = moves = helper = None
         if any(wants):
             slopes = build_cpu.kernel(
-                kernels.lane_slopes if lanes_side else kernels.row_slopes,
+                loops.slopes,
                 loop_dtype,
                 **told,
                 **constants,

@@ -25,8 +25,9 @@ Two ways through a tile of n positions and some elements of each, with the same 
 - in lanes, where positions are neighbours, or rows are short and were turned: one position in each lane of a vector.
 
 Three layers, so that a new loss compiles nothing but its formulas: ``rows`` walks the blocks, finds or copies the
-tiles and knows bytes only; ``row_moves`` and ``row_positions`` know the dtype; ``row_sums``, ``row_finish`` and
-``row_slopes`` the formulas. All that is said of a position is float64 until it meets the elements.
+tiles and knows bytes only; ``row_turns``, ``row_copies`` and ``row_positions`` know the dtype; ``row_finish`` and the
+loops of rows_loops_cpu.py and rows_lanes_cpu.py, one for each way, know the formulas. All that is said of a position
+is float64 until it meets the elements.
 """
 
 import numpy as np
@@ -52,16 +53,12 @@ from fastloss.kernels.launch_cpu import (
     VALUE,
     WEIGHT,
 )
-from fastloss.kernels.logsumexp_cpu import add_beside, beside_top, largest_of, next_chunk
 from fastloss.kernels.math_cpu import MATH
 from fastloss.kernels.memory_cpu import (
     ACCUMULATE,
-    ask_for,
-    ask_for_writing,
     call_kernel,
     load_double,
     load_int,
-    not_before,
     stack_buffer,
     store_double,
     store_int,
@@ -118,13 +115,6 @@ TILE = 2048
 TILE_BYTES = 8 * TILE
 COPIES_BYTES = 6 * TILE_BYTES
 LANE_BYTES = 8 * MAX_LANES
-#: Numbers that are added up in the type of the arithmetic, in 64 sums side by side, before they join a float64.
-SHORT_SUM = 256
-#: Elements of a lane that are added up so, one after the other; buffers for two sums of exponentials, the counts of
-#: what is beside their maxima, and four sums.
-SHORT_CLASSES = 16
-SHORT_BYTES = 8 * LANE_BYTES
-
 # Numbers of a position, each in a buffer of its own.
 (WEIGHTS, SCALES, OWN, LABELS, TOP, SUM, SMALL, MAXIMA, LOSS, COEFFICIENT, LABEL_SLOPE) = (
     0,
@@ -140,10 +130,8 @@ SHORT_BYTES = 8 * LANE_BYTES
     20,
 )
 BUFFERS_BYTES = 21 * LANE_BYTES
-#: What lanes read at every element.
-NARROWED = (OWN, TOP, TOP + 1, TOP + 2, *range(COEFFICIENT, COEFFICIENT + 4), WEIGHTS, SCALES)
-PROLOGUE_BYTES = len(NARROWED) * LANE_BYTES
-
+#: What ``MIDDLE`` gives.
+MIDDLE_BYTES = 3 * LANE_BYTES
 # Modes of ``row_sums``, ``row_positions`` and ``row_moves``.
 FIND, ADD, ADD_LATER = range(3)
 READ, READ_LABELS, STORE_LOSSES, STORE_LABEL_SLOPES = range(4)
@@ -151,7 +139,7 @@ FETCH, FLUSH, NO_MOVE = range(3)
 
 
 @Template
-def _parameters(arguments):
+def parameters_of(arguments):
     return (
         real(load_double(arguments, Q)),
         real(load_double(arguments, Q + 1)),
@@ -163,386 +151,31 @@ def _parameters(arguments):
 
 
 @Template
-def _narrow(buffers, n, numbers):
-    # What is said of n positions, in the type of the arithmetic: y, m, c, weight, scale.
-    for j, which in enumerate(NARROWED):
-        for i in range(n):
-            store_tile(numbers + j * LANE_BYTES, i, real(load_wide(buffers + which * LANE_BYTES, i)))
-
-
-@Template
-def _raise(tops, i, found):
-    store_wide(tops, i, from_ordinal(later(rank(real(load_wide(tops, i))), found)))
-
-
-@Template
-def row_tops(mode, n, count, tile, partial):
-    """Raise the maxima of n rows by ``count`` elements of each."""
-    q = _parameters(tile)
-    one = real(1.0)
-    buffers = load_int(tile, BUFFERS)
-    own, tops = buffers + OWN * LANE_BYTES, buffers + TOP * LANE_BYTES
-    for r in range(n):
-        x = load_int(tile, INPUT) + r * load_int(tile, STEP)
-        t = load_int(tile, INPUT + 1) + r * load_int(tile, STEP + 1)
-        z = load_int(tile, INPUT + 2) + r * load_int(tile, STEP + 2)
-        y = real(load_wide(own, r)) if HAS_Y else one
-        k0 = k1 = k2 = ordinal(-real(np.inf))
-        start = 0
-        while start < count:
-            first, size, _ = next_chunk(start, 0, count, count)
-            start = first + size
-            for i in range(size):
-                ti = load(t, first + i) if HAS_T else one
-                zi = load(z, first + i) if HAS_Z else one
-                a = TOPS(load(x, first + i), ti, zi, y, q)
-                k0 = later(k0, rank(a[0]))
-                if TOP_2:
-                    k1 = later(k1, rank(a[1]))
-                if TOP_3:
-                    k2 = later(k2, rank(a[2]))
-        _raise(tops, r, k0)
-        if TOP_2:
-            _raise(tops + LANE_BYTES, r, k1)
-        if TOP_3:
-            _raise(tops + 2 * LANE_BYTES, r, k2)
-
-
-@Template
-def lane_tops(mode, n, count, tile, partial):
-    """The same in lanes."""
-    q = _parameters(tile)
-    one = real(1.0)
-    buffers = load_int(tile, BUFFERS)
-    own, tops = buffers + OWN * LANE_BYTES, buffers + TOP * LANE_BYTES
-    m0, m1, m2 = stack_buffer(LANE_BYTES), stack_buffer(LANE_BYTES), stack_buffer(LANE_BYTES)
-    for i in range(n):
-        store_tile(m0, i, real(load_wide(tops, i)))
-        store_tile(m1, i, real(load_wide(tops + LANE_BYTES, i)))
-        store_tile(m2, i, real(load_wide(tops + 2 * LANE_BYTES, i)))
-    for c in range(count):
-        x = load_int(tile, INPUT) + c * load_int(tile, STEP)
-        t = load_int(tile, INPUT + 1) + c * load_int(tile, STEP + 1)
-        z = load_int(tile, INPUT + 2) + c * load_int(tile, STEP + 2)
-        for i in range(n):
-            ti = load(t, i) if HAS_T else one
-            zi = load(z, i) if HAS_Z else one
-            a = TOPS(load(x, i), ti, zi, real(load_wide(own, i)) if HAS_Y else one, q)
-            store_tile(m0, i, maximum(load_tile(m0, i), a[0]))
-            if TOP_2:
-                store_tile(m1, i, maximum(load_tile(m1, i), a[1]))
-            if TOP_3:
-                store_tile(m2, i, maximum(load_tile(m2, i), a[2]))
-    for i in range(n):
-        store_wide(tops, i, np.float64(load_tile(m0, i)))
-        store_wide(tops + LANE_BYTES, i, np.float64(load_tile(m1, i)))
-        store_wide(tops + 2 * LANE_BYTES, i, np.float64(load_tile(m2, i)))
-
-
-# What a softmax wants is the same for every loss, and compiled once for all: the maxima of x (with SOFTMAX_TWO of t
-# too), in which a NaN may be lost that comes back in the sums; and the sums where one class makes the loss, so that
-# nothing is added up but exponentials.
-
-
-@Template
-def softmax_row_tops(mode, n, count, tile, partial):
-    tops = load_int(tile, BUFFERS) + TOP * LANE_BYTES
-    for r in range(n):
-        for array in range(2 if SOFTMAX_TWO else 1):
-            row = load_int(tile, INPUT + array) + r * load_int(tile, STEP + array)
-            _raise(tops + array * LANE_BYTES, r, largest_of(row, count, ordinal(-real(np.inf))))
-
-
-@Template
-def softmax_lane_tops(mode, n, count, tile, partial):
-    highest = stack_buffer(LANE_BYTES)
-    for array in range(2 if SOFTMAX_TWO else 1):
-        tops = load_int(tile, BUFFERS) + (TOP + array) * LANE_BYTES
-        for i in range(n):
-            store_sum(highest, i, real(load_wide(tops, i)))
-        for c in range(count):
-            lanes = load_int(tile, INPUT + array) + c * load_int(tile, STEP + array)
-            for i in range(n):
-                store_sum(highest, i, at_least(load(lanes, i), load_sum(highest, i)))
-        for i in range(n):
-            store_wide(tops, i, np.float64(load_sum(highest, i)))
-
-
-@Template
-def softmax_row_sums(mode, n, count, tile, partial):
-    buffers, ahead = load_int(tile, BUFFERS), _ahead(tile, 0, n, count)
-    for r in range(n):
-        x, top = load_int(tile, INPUT) + r * load_int(tile, STEP), real(load_wide(buffers + TOP * LANE_BYTES, r))
-        small, maxima = beside_top(x, count, ahead, top, real(1.0))
-        _add_to(buffers + SMALL * LANE_BYTES, r, small)
-        _add_to(buffers + MAXIMA * LANE_BYTES, r, maxima)
-
-
-@Template
-def softmax_lane_sums(mode, n, count, tile, partial):
-    buffers = load_int(tile, BUFFERS)
-    top, small, others = stack_buffer(LANE_BYTES), stack_buffer(LANE_BYTES), stack_buffer(LANE_BYTES)
-    for i in range(n):
-        store_sum(top, i, real(load_wide(buffers + TOP * LANE_BYTES, i)))
-    for start in range(0, count, SHORT_CLASSES):
-        end = min(count, start + SHORT_CLASSES)
-        for i in range(n):
-            store_sum(small, i, real(0.0))
-            store_count(others, i, 0)
-        for c in range(start, end):
-            x = load_int(tile, INPUT) + c * load_int(tile, STEP)
-            for i in range(n):
-                add_beside(small, others, i, load(x, i) - load_sum(top, i))
-        for i in range(n):
-            _add_to(buffers + SMALL * LANE_BYTES, i, np.float64(load_sum(small, i)))
-            _add_to(buffers + MAXIMA * LANE_BYTES, i, np.float64(end - start - load_count(others, i)))
-
-
-@Template
-def _ahead(tile, array, n, count):
-    # How many bytes further on lies what comes after an element of this tile: n rows, or ``count`` elements of the only
-    # row. It is asked for meanwhile: a look that computes more than it reads would else leave memory idle, and the
-    # first look at the next tile would wait. Huge rows are read in order, which the processor follows by itself (rmse
-    # of 10 million: 1.9 ms, and 2.1 with asking).
-    if load_int(tile, STAGE) != WHOLE:
-        return 0
-    return n * load_int(tile, STEP + array) if n > 1 else count * ITEMSIZE
-
-
-@Template
-def _nothing():
-    if WIDE:
-        return 0.0
-    return real(0.0)
-
-
-@Template
-def _join(total, term, new):
-    if WIDE:
-        return add_wide(total, select_wide(new, term, 0.0))
-    return accumulate(total, select(new, term, real(0.0)))
-
-
-@Template
-def row_sums(mode, n, count, tile, partial):
-    """Add to the sums of n rows what ``count`` elements of each give."""
-    q = _parameters(tile)
-    zero, one = real(0.0), real(1.0)
-    buffers = load_int(tile, BUFFERS)
-    own, tops, sums = buffers + OWN * LANE_BYTES, buffers + TOP * LANE_BYTES, buffers + SUM * LANE_BYTES
-    small, maxima = buffers + SMALL * LANE_BYTES, buffers + MAXIMA * LANE_BYTES
-    x_ahead, t_ahead, z_ahead = _ahead(tile, 0, n, count), _ahead(tile, 1, n, count), _ahead(tile, 2, n, count)
-    for r in range(n):
-        x = load_int(tile, INPUT) + r * load_int(tile, STEP)
-        t = load_int(tile, INPUT + 1) + r * load_int(tile, STEP + 1)
-        z = load_int(tile, INPUT + 2) + r * load_int(tile, STEP + 2)
-        y = real(load_wide(own, r)) if HAS_Y else one
-        m0 = real(load_wide(tops, r)) if TOP_1 else zero
-        m1 = real(load_wide(tops + LANE_BYTES, r)) if TOP_2 else zero
-        m2 = real(load_wide(tops + 2 * LANE_BYTES, r)) if TOP_3 else zero
-        s0 = s1 = s2 = s3 = e0 = e1 = n0 = n1 = 0.0
-        start = 0
-        while start < count:
-            first, size, skip = next_chunk(start, 0, count, SHORT_SUM)
-            start = first + size
-            ask_for(x + x_ahead + first * ITEMSIZE, size * ITEMSIZE)
-            if HAS_T:
-                ask_for(t + t_ahead + first * ITEMSIZE, size * ITEMSIZE)
-            if HAS_Z:
-                ask_for(z + z_ahead + first * ITEMSIZE, size * ITEMSIZE)
-            short_e0 = short_e1 = zero
-            others_0 = others_1 = none()
-            short_0 = short_1 = short_2 = short_3 = _nothing()
-            for i in range(size):
-                new = not_before(i, skip)
-                xi = load(x, first + i)
-                ti = load(t, first + i) if HAS_T else one
-                zi = load(z, first + i) if HAS_Z else one
-                if SOFTMAX:
-                    xi -= m0
-                    short_e0 = accumulate(short_e0, select(new & is_other(xi), exp_softmax(xi), zero))
-                    others_0 = count_other(others_0, select(new, xi, zero))
-                if SOFTMAX_TWO:
-                    ti -= m1
-                    short_e1 = accumulate(short_e1, select(new & is_other(ti), exp_softmax(ti), zero))
-                    others_1 = count_other(others_1, select(new, ti, zero))
-                a = SUMS(xi, ti, zi, y, (m0, m1, m2), q)
-                if SUM_1:
-                    short_0 = _join(short_0, a[0], new)
-                if SUM_2:
-                    short_1 = _join(short_1, a[1], new)
-                if SUM_3:
-                    short_2 = _join(short_2, a[2], new)
-                if SUM_4:
-                    short_3 = _join(short_3, a[3], new)
-            s0 += short_0
-            s1 += short_1
-            s2 += short_2
-            s3 += short_3
-            e0 += short_e0
-            e1 += short_e1
-            n0 += size - skip - others_0
-            n1 += size - skip - others_1
-        if SOFTMAX:
-            _add_to(small, r, e0)
-            _add_to(maxima, r, n0)
-        if SOFTMAX_TWO:
-            _add_to(small + LANE_BYTES, r, e1)
-            _add_to(maxima + LANE_BYTES, r, n1)
-        if SUM_1:
-            _add_to(sums, r, s0)
-        if SUM_2:
-            _add_to(sums + LANE_BYTES, r, s1)
-        if SUM_3:
-            _add_to(sums + 2 * LANE_BYTES, r, s2)
-        if SUM_4:
-            _add_to(sums + 3 * LANE_BYTES, r, s3)
-
-
-@Template
-def _add_to(address, i, term):
+def add_to(address, i, term):
     store_wide(address, i, load_wide(address, i) + term)
 
 
 @Template
-def _add_short(wide, short, i, term):
-    if WIDE:
-        _add_to(wide, i, term)
-    else:
-        store_sum(short, i, load_sum(short, i) + term)
-
-
-@Template
-def lane_sums(mode, n, count, tile, partial):
-    """The same in lanes."""
-    q = _parameters(tile)
-    zero, one = real(0.0), real(1.0)
-    buffers = load_int(tile, BUFFERS)
+def find_middle(buffers, n, q, middle):
+    """What ``MIDDLE`` makes of the sums of n positions: three numbers of each, LANE_BYTES apart."""
     sums = buffers + SUM * LANE_BYTES
-    small, maxima = buffers + SMALL * LANE_BYTES, buffers + MAXIMA * LANE_BYTES
-    numbers, short = stack_buffer(PROLOGUE_BYTES), stack_buffer(SHORT_BYTES)
-    e0, e1, others_0, others_1 = short, short + LANE_BYTES, short + 2 * LANE_BYTES, short + 3 * LANE_BYTES
-    short_sums = short + 4 * LANE_BYTES
-    _narrow(buffers, n, numbers)
-    for start in range(0, count, SHORT_CLASSES):
-        end = min(count, start + SHORT_CLASSES)
-        for i in range(n):
-            if SOFTMAX:
-                store_sum(e0, i, zero)
-                store_count(others_0, i, 0)
-            if SOFTMAX_TWO:
-                store_sum(e1, i, zero)
-                store_count(others_1, i, 0)
-            if not WIDE:
-                for k in range(4):
-                    store_sum(short_sums + k * LANE_BYTES, i, zero)
-        for c in range(start, end):
-            x = load_int(tile, INPUT) + c * load_int(tile, STEP)
-            t = load_int(tile, INPUT + 1) + c * load_int(tile, STEP + 1)
-            z = load_int(tile, INPUT + 2) + c * load_int(tile, STEP + 2)
-            for i in range(n):
-                y = load_tile(numbers, i) if HAS_Y else one
-                m0 = load_tile(numbers + LANE_BYTES, i) if TOP_1 else zero
-                m1 = load_tile(numbers + 2 * LANE_BYTES, i) if TOP_2 else zero
-                m2 = load_tile(numbers + 3 * LANE_BYTES, i) if TOP_3 else zero
-                xi = load(x, i)
-                ti = load(t, i) if HAS_T else one
-                zi = load(z, i) if HAS_Z else one
-                if SOFTMAX:
-                    xi -= m0
-                    add_beside(e0, others_0, i, xi)
-                if SOFTMAX_TWO:
-                    ti -= m1
-                    add_beside(e1, others_1, i, ti)
-                a = SUMS(xi, ti, zi, y, (m0, m1, m2), q)
-                if SUM_1:
-                    _add_short(sums, short_sums, i, a[0])
-                if SUM_2:
-                    _add_short(sums + LANE_BYTES, short_sums + LANE_BYTES, i, a[1])
-                if SUM_3:
-                    _add_short(sums + 2 * LANE_BYTES, short_sums + 2 * LANE_BYTES, i, a[2])
-                if SUM_4:
-                    _add_short(sums + 3 * LANE_BYTES, short_sums + 3 * LANE_BYTES, i, a[3])
-        for i in range(n):
-            if SOFTMAX:
-                _add_to(small, i, np.float64(load_sum(e0, i)))
-                _add_to(maxima, i, np.float64(end - start - load_count(others_0, i)))
-            if SOFTMAX_TWO:
-                _add_to(small + LANE_BYTES, i, np.float64(load_sum(e1, i)))
-                _add_to(maxima + LANE_BYTES, i, np.float64(end - start - load_count(others_1, i)))
-            if SUM_1 and not WIDE:
-                _add_to(sums, i, np.float64(load_sum(short_sums, i)))
-            if SUM_2 and not WIDE:
-                _add_to(sums + LANE_BYTES, i, np.float64(load_sum(short_sums + LANE_BYTES, i)))
-            if SUM_3 and not WIDE:
-                _add_to(sums + 2 * LANE_BYTES, i, np.float64(load_sum(short_sums + 2 * LANE_BYTES, i)))
-            if SUM_4 and not WIDE:
-                _add_to(sums + 3 * LANE_BYTES, i, np.float64(load_sum(short_sums + 3 * LANE_BYTES, i)))
-
-
-@Template
-def row_later(mode, n, count, tile, partial):
-    """Add to the third and fourth sum of n positions what ``count`` elements give that need the first sums."""
-    x = load_int(tile, INPUT)
-    t = load_int(tile, INPUT + 1)
-    z = load_int(tile, INPUT + 2)
-    x_step = load_int(tile, STEP)
-    t_step = load_int(tile, STEP + 1)
-    z_step = load_int(tile, STEP + 2)
-    buffers = load_int(tile, BUFFERS)
-    q = _parameters(tile)
-    zero, one = real(0.0), real(1.0)
-    own, sums, top = buffers + OWN * LANE_BYTES, buffers + SUM * LANE_BYTES, buffers + TOP * LANE_BYTES
-    middle0, middle1, middle2 = stack_buffer(LANE_BYTES), stack_buffer(LANE_BYTES), stack_buffer(LANE_BYTES)
     for i in range(n):
         others = 0.0
         if SOFTMAX:
             others = load_wide(buffers + MAXIMA * LANE_BYTES, i) - 1.0 + load_wide(buffers + SMALL * LANE_BYTES, i)
         g = MIDDLE((load_wide(sums, i), load_wide(sums + LANE_BYTES, i)), others, q)
-        store_wide(middle0, i, g[0])
-        store_wide(middle1, i, g[1])
-        store_wide(middle2, i, g[2])
-    if LANES_SIDE:
-        for c in range(count):
-            for i in range(n):
-                m0 = real(load_wide(top, i)) if TOP_1 else zero
-                xi = load(x + c * x_step, i)
-                xi = xi - m0 if SOFTMAX else xi
-                ti = load(t + c * t_step, i) if HAS_T else one
-                zi = load(z + c * z_step, i) if HAS_Z else one
-                y = real(load_wide(own, i)) if HAS_Y else one
-                g = (real(load_wide(middle0, i)), real(load_wide(middle1, i)), real(load_wide(middle2, i)))
-                a = LATER(xi, ti, zi, y, (m0, zero, zero), g, q)
-                sum2, sum3 = sums + 2 * LANE_BYTES, sums + 3 * LANE_BYTES
-                store_wide(sum2, i, load_wide(sum2, i) + np.float64(a[0]))
-                store_wide(sum3, i, load_wide(sum3, i) + np.float64(a[1]))
-    else:
-        t_ahead = _ahead(tile, 1, n, count)
-        for r in range(n):
-            m0 = real(load_wide(top, r)) if TOP_1 else zero
-            y = real(load_wide(own, r)) if HAS_Y else one
-            g = (real(load_wide(middle0, r)), real(load_wide(middle1, r)), real(load_wide(middle2, r)))
-            s2 = s3 = 0.0
-            start = 0
-            while start < count:
-                first, size, skip = next_chunk(start, 0, count, SHORT_SUM)
-                start = first + size
-                if HAS_T:
-                    ask_for(t + t_ahead + r * t_step + first * ITEMSIZE, size * ITEMSIZE)
-                short_2 = short_3 = zero
-                for i in range(size):
-                    new = not_before(i, skip)
-                    xi = load(x + r * x_step, first + i)
-                    xi = xi - m0 if SOFTMAX else xi
-                    ti = load(t + r * t_step, first + i) if HAS_T else one
-                    zi = load(z + r * z_step, first + i) if HAS_Z else one
-                    a = LATER(xi, ti, zi, y, (m0, zero, zero), g, q)
-                    short_2 = accumulate(short_2, select(new, a[0], zero))
-                    short_3 = accumulate(short_3, select(new, a[1], zero))
-                s2 += short_2
-                s3 += short_3
-            store_wide(sums + 2 * LANE_BYTES, r, load_wide(sums + 2 * LANE_BYTES, r) + s2)
-            store_wide(sums + 3 * LANE_BYTES, r, load_wide(sums + 3 * LANE_BYTES, r) + s3)
+        store_wide(middle, i, g[0])
+        store_wide(middle + LANE_BYTES, i, g[1])
+        store_wide(middle + 2 * LANE_BYTES, i, g[2])
+
+
+@Template
+def middle_at(middle, i):
+    return (
+        real(load_wide(middle, i)),
+        real(load_wide(middle + LANE_BYTES, i)),
+        real(load_wide(middle + 2 * LANE_BYTES, i)),
+    )
 
 
 @Template
@@ -554,7 +187,7 @@ def _number(buffers, which, i):
 def row_finish(mode, n, count, tile, partial):
     """From the sums of n positions of ``count`` elements each: losses, coefficients, and the sum of the losses."""
     buffers = load_int(tile, BUFFERS)
-    q = _parameters(tile)
+    q = parameters_of(tile)
     k = real(count)
     zero, one = real(0.0), real(1.0)
     for i in range(n):
@@ -594,111 +227,6 @@ def row_finish(mode, n, count, tile, partial):
     for i in range(n):
         total = add_wide(total, load_wide(buffers + LOSS * LANE_BYTES, i))
     store_double(partial, 0, total)
-
-
-@Template
-def _slopes_at(x, t, z, i, y, m, c, q):
-    one = real(1.0)
-    xi = load(x, i)
-    ti = load(t, i) if HAS_T else one
-    zi = load(z, i) if HAS_Z else one
-    if SOFTMAX:
-        xi -= m[0]
-    if SOFTMAX_TWO:
-        ti -= m[1]
-    return SLOPES(xi, ti, zi, y, m, c, q)
-
-
-@Template
-def row_slopes(mode, n, count, tile, partial):
-    """The slopes of ``count`` elements of n rows, times the factor of each row."""
-    q = _parameters(tile)
-    zero, one = real(0.0), real(1.0)
-    buffers = load_int(tile, BUFFERS)
-    own, tops, coefficient = buffers + OWN * LANE_BYTES, buffers + TOP * LANE_BYTES, buffers + COEFFICIENT * LANE_BYTES
-    gx_ahead, gt_ahead = _ahead(tile, 3, n, count), _ahead(tile, 4, n, count)
-    for r in range(n):
-        x = load_int(tile, INPUT) + r * load_int(tile, STEP)
-        t = load_int(tile, INPUT + 1) + r * load_int(tile, STEP + 1)
-        z = load_int(tile, INPUT + 2) + r * load_int(tile, STEP + 2)
-        gx = load_int(tile, GRAD_INPUT) + r * load_int(tile, STEP + 3)
-        gt = load_int(tile, GRAD_INPUT + 1) + r * load_int(tile, STEP + 4)
-        gz = load_int(tile, GRAD_INPUT + 2) + r * load_int(tile, STEP + 5)
-        y = real(load_wide(own, r)) if HAS_Y else one
-        m = (
-            real(load_wide(tops, r)) if TOP_1 else zero,
-            real(load_wide(tops + LANE_BYTES, r)) if TOP_2 else zero,
-            real(load_wide(tops + 2 * LANE_BYTES, r)) if TOP_3 else zero,
-        )
-        c = (
-            real(load_wide(coefficient, r)),
-            real(load_wide(coefficient + LANE_BYTES, r)),
-            real(load_wide(coefficient + 2 * LANE_BYTES, r)),
-            real(load_wide(coefficient + 3 * LANE_BYTES, r)),
-        )
-        dead = load_wide(buffers + WEIGHTS * LANE_BYTES, r) == 0.0
-        scale = real(load_wide(buffers + SCALES * LANE_BYTES, r))
-        start = 0
-        while start < count:
-            first, size, _ = next_chunk(start, 0, count, SHORT_SUM)
-            start = first + size
-            if WANT_X:
-                ask_for_writing(gx + gx_ahead + first * ITEMSIZE, size * ITEMSIZE)
-            if WANT_T:
-                ask_for_writing(gt + gt_ahead + first * ITEMSIZE, size * ITEMSIZE)
-            # One stream of stores at a time: more of them break up the writing of whole lines.
-            if WANT_X:
-                for i in range(first, first + size):
-                    store(gx, i, select(dead, zero, _slopes_at(x, t, z, i, y, m, c, q)[0] * scale))
-            if WANT_T:
-                for i in range(first, first + size):
-                    store(gt, i, select(dead, zero, _slopes_at(x, t, z, i, y, m, c, q)[1] * scale))
-            if WANT_Z:
-                for i in range(first, first + size):
-                    store(gz, i, select(dead, zero, _slopes_at(x, t, z, i, y, m, c, q)[2] * scale))
-
-
-@Template
-def lane_slopes(mode, n, count, tile, partial):
-    """The same in lanes."""
-    q = _parameters(tile)
-    zero, one = real(0.0), real(1.0)
-    numbers = stack_buffer(PROLOGUE_BYTES)
-    _narrow(load_int(tile, BUFFERS), n, numbers)
-    for c in range(count):
-        x = load_int(tile, INPUT) + c * load_int(tile, STEP)
-        t = load_int(tile, INPUT + 1) + c * load_int(tile, STEP + 1)
-        z = load_int(tile, INPUT + 2) + c * load_int(tile, STEP + 2)
-        gx = load_int(tile, GRAD_INPUT) + c * load_int(tile, STEP + 3)
-        gt = load_int(tile, GRAD_INPUT + 1) + c * load_int(tile, STEP + 4)
-        gz = load_int(tile, GRAD_INPUT + 2) + c * load_int(tile, STEP + 5)
-        for i in range(n):
-            xi = load(x, i)
-            ti = load(t, i) if HAS_T else one
-            zi = load(z, i) if HAS_Z else one
-            y = load_tile(numbers, i) if HAS_Y else one
-            m0 = load_tile(numbers + LANE_BYTES, i) if TOP_1 else zero
-            m1 = load_tile(numbers + 2 * LANE_BYTES, i) if TOP_2 else zero
-            m2 = load_tile(numbers + 3 * LANE_BYTES, i) if TOP_3 else zero
-            if SOFTMAX:
-                xi -= m0
-            if SOFTMAX_TWO:
-                ti -= m1
-            ci = (
-                load_tile(numbers + 4 * LANE_BYTES, i),
-                load_tile(numbers + 5 * LANE_BYTES, i),
-                load_tile(numbers + 6 * LANE_BYTES, i),
-                load_tile(numbers + 7 * LANE_BYTES, i),
-            )
-            slope = SLOPES(xi, ti, zi, y, (m0, m1, m2), ci, q)
-            dead = load_tile(numbers + 8 * LANE_BYTES, i) == zero
-            scale = load_tile(numbers + 9 * LANE_BYTES, i)
-            if WANT_X:
-                store(gx, i, select(dead, zero, slope[0] * scale))
-            if WANT_T:
-                store(gt, i, select(dead, zero, slope[1] * scale))
-            if WANT_Z:
-                store(gz, i, select(dead, zero, slope[2] * scale))
 
 
 @Template

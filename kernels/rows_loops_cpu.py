@@ -1,0 +1,316 @@
+"""The loops over elements of losses of rows, where those of a row are neighbours in memory: see rows_cpu.py."""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from fastloss.kernels.build_cpu import Template
+from fastloss.kernels.launch_cpu import GRAD_INPUT, INPUT
+from fastloss.kernels.logsumexp_cpu import beside_top, largest_of, next_chunk
+from fastloss.kernels.memory_cpu import ask_for, ask_for_writing, load_int, not_before, stack_buffer
+from fastloss.kernels.rows_cpu import (
+    BUFFERS,
+    COEFFICIENT,
+    LANE_BYTES,
+    MAXIMA,
+    MIDDLE_BYTES,
+    OWN,
+    SCALES,
+    SMALL,
+    STAGE,
+    STEP,
+    SUM,
+    TOP,
+    WEIGHTS,
+    WHOLE,
+    add_to,
+    add_wide,
+    find_middle,
+    parameters_of,
+    select_wide,
+)
+
+#: Numbers that are added up in the type of the arithmetic, in 64 sums side by side, before they join a float64.
+SHORT_SUM = 256
+
+
+@Template
+def _raise(tops, i, found):
+    store_wide(tops, i, from_ordinal(later(rank(real(load_wide(tops, i))), found)))
+
+
+@Template
+def row_tops(mode, n, count, tile, partial):
+    """Raise the maxima of n rows by ``count`` elements of each."""
+    q = parameters_of(tile)
+    one = real(1.0)
+    buffers = load_int(tile, BUFFERS)
+    own, tops = buffers + OWN * LANE_BYTES, buffers + TOP * LANE_BYTES
+    for r in range(n):
+        x = load_int(tile, INPUT) + r * load_int(tile, STEP)
+        t = load_int(tile, INPUT + 1) + r * load_int(tile, STEP + 1)
+        z = load_int(tile, INPUT + 2) + r * load_int(tile, STEP + 2)
+        y = real(load_wide(own, r)) if HAS_Y else one
+        k0 = k1 = k2 = ordinal(-real(np.inf))
+        start = 0
+        while start < count:
+            first, size, _ = next_chunk(start, 0, count, count)
+            start = first + size
+            for i in range(size):
+                ti = load(t, first + i) if HAS_T else one
+                zi = load(z, first + i) if HAS_Z else one
+                a = TOPS(load(x, first + i), ti, zi, y, q)
+                k0 = later(k0, rank(a[0]))
+                if TOP_2:
+                    k1 = later(k1, rank(a[1]))
+                if TOP_3:
+                    k2 = later(k2, rank(a[2]))
+        _raise(tops, r, k0)
+        if TOP_2:
+            _raise(tops + LANE_BYTES, r, k1)
+        if TOP_3:
+            _raise(tops + 2 * LANE_BYTES, r, k2)
+
+
+# What a softmax wants is the same for every loss, and compiled once for all: the maxima of x (with SOFTMAX_TWO of t
+# too), in which a NaN may be lost that comes back in the sums; and the sums where one class makes the loss, so that
+# nothing is added up but exponentials.
+
+
+@Template
+def softmax_row_tops(mode, n, count, tile, partial):
+    tops = load_int(tile, BUFFERS) + TOP * LANE_BYTES
+    for r in range(n):
+        for array in range(2 if SOFTMAX_TWO else 1):
+            row = load_int(tile, INPUT + array) + r * load_int(tile, STEP + array)
+            _raise(tops + array * LANE_BYTES, r, largest_of(row, count, ordinal(-real(np.inf))))
+
+
+@Template
+def softmax_row_sums(mode, n, count, tile, partial):
+    buffers, ahead = load_int(tile, BUFFERS), _ahead(tile, 0, n, count)
+    for r in range(n):
+        x, top = load_int(tile, INPUT) + r * load_int(tile, STEP), real(load_wide(buffers + TOP * LANE_BYTES, r))
+        small, maxima = beside_top(x, count, ahead, top, real(1.0))
+        add_to(buffers + SMALL * LANE_BYTES, r, small)
+        add_to(buffers + MAXIMA * LANE_BYTES, r, maxima)
+
+
+@Template
+def _ahead(tile, array, n, count):
+    # How many bytes further on lies what comes after an element of this tile: n rows, or ``count`` elements of the only
+    # row. It is asked for meanwhile: a look that computes more than it reads would else leave memory idle, and the
+    # first look at the next tile would wait. Huge rows are read in order, which the processor follows by itself (rmse
+    # of 10 million: 1.9 ms, and 2.1 with asking).
+    if load_int(tile, STAGE) != WHOLE:
+        return 0
+    return n * load_int(tile, STEP + array) if n > 1 else count * ITEMSIZE
+
+
+@Template
+def _nothing():
+    if WIDE:
+        return 0.0
+    return real(0.0)
+
+
+@Template
+def _join(total, term, new):
+    if WIDE:
+        return add_wide(total, select_wide(new, term, 0.0))
+    return accumulate(total, select(new, term, real(0.0)))
+
+
+@Template
+def row_sums(mode, n, count, tile, partial):
+    """Add to the sums of n rows what ``count`` elements of each give."""
+    q = parameters_of(tile)
+    zero, one = real(0.0), real(1.0)
+    buffers = load_int(tile, BUFFERS)
+    own, tops, sums = buffers + OWN * LANE_BYTES, buffers + TOP * LANE_BYTES, buffers + SUM * LANE_BYTES
+    small, maxima = buffers + SMALL * LANE_BYTES, buffers + MAXIMA * LANE_BYTES
+    x_ahead, t_ahead, z_ahead = _ahead(tile, 0, n, count), _ahead(tile, 1, n, count), _ahead(tile, 2, n, count)
+    for r in range(n):
+        x = load_int(tile, INPUT) + r * load_int(tile, STEP)
+        t = load_int(tile, INPUT + 1) + r * load_int(tile, STEP + 1)
+        z = load_int(tile, INPUT + 2) + r * load_int(tile, STEP + 2)
+        y = real(load_wide(own, r)) if HAS_Y else one
+        m0 = real(load_wide(tops, r)) if TOP_1 else zero
+        m1 = real(load_wide(tops + LANE_BYTES, r)) if TOP_2 else zero
+        m2 = real(load_wide(tops + 2 * LANE_BYTES, r)) if TOP_3 else zero
+        s0 = s1 = s2 = s3 = e0 = e1 = n0 = n1 = 0.0
+        start = 0
+        while start < count:
+            first, size, skip = next_chunk(start, 0, count, SHORT_SUM)
+            start = first + size
+            ask_for(x + x_ahead + first * ITEMSIZE, size * ITEMSIZE)
+            if HAS_T:
+                ask_for(t + t_ahead + first * ITEMSIZE, size * ITEMSIZE)
+            if HAS_Z:
+                ask_for(z + z_ahead + first * ITEMSIZE, size * ITEMSIZE)
+            short_e0 = short_e1 = zero
+            others_0 = others_1 = none()
+            short_0 = short_1 = short_2 = short_3 = _nothing()
+            for i in range(size):
+                new = not_before(i, skip)
+                xi = load(x, first + i)
+                ti = load(t, first + i) if HAS_T else one
+                zi = load(z, first + i) if HAS_Z else one
+                if SOFTMAX:
+                    xi -= m0
+                    short_e0 = accumulate(short_e0, select(new & is_other(xi), exp_softmax(xi), zero))
+                    others_0 = count_other(others_0, select(new, xi, zero))
+                if SOFTMAX_TWO:
+                    ti -= m1
+                    short_e1 = accumulate(short_e1, select(new & is_other(ti), exp_softmax(ti), zero))
+                    others_1 = count_other(others_1, select(new, ti, zero))
+                a = SUMS(xi, ti, zi, y, (m0, m1, m2), q)
+                if SUM_1:
+                    short_0 = _join(short_0, a[0], new)
+                if SUM_2:
+                    short_1 = _join(short_1, a[1], new)
+                if SUM_3:
+                    short_2 = _join(short_2, a[2], new)
+                if SUM_4:
+                    short_3 = _join(short_3, a[3], new)
+            s0 += short_0
+            s1 += short_1
+            s2 += short_2
+            s3 += short_3
+            e0 += short_e0
+            e1 += short_e1
+            n0 += size - skip - others_0
+            n1 += size - skip - others_1
+        if SOFTMAX:
+            add_to(small, r, e0)
+            add_to(maxima, r, n0)
+        if SOFTMAX_TWO:
+            add_to(small + LANE_BYTES, r, e1)
+            add_to(maxima + LANE_BYTES, r, n1)
+        if SUM_1:
+            add_to(sums, r, s0)
+        if SUM_2:
+            add_to(sums + LANE_BYTES, r, s1)
+        if SUM_3:
+            add_to(sums + 2 * LANE_BYTES, r, s2)
+        if SUM_4:
+            add_to(sums + 3 * LANE_BYTES, r, s3)
+
+
+@Template
+def row_later(mode, n, count, tile, partial):
+    """Add to the third and fourth sum of n positions what ``count`` elements give that need the first sums."""
+    x = load_int(tile, INPUT)
+    t = load_int(tile, INPUT + 1)
+    z = load_int(tile, INPUT + 2)
+    x_step = load_int(tile, STEP)
+    t_step = load_int(tile, STEP + 1)
+    z_step = load_int(tile, STEP + 2)
+    buffers = load_int(tile, BUFFERS)
+    q = parameters_of(tile)
+    zero, one = real(0.0), real(1.0)
+    own, sums, top = buffers + OWN * LANE_BYTES, buffers + SUM * LANE_BYTES, buffers + TOP * LANE_BYTES
+    middle = stack_buffer(MIDDLE_BYTES)
+    find_middle(buffers, n, q, middle)
+    t_ahead = _ahead(tile, 1, n, count)
+    for r in range(n):
+        m0 = real(load_wide(top, r)) if TOP_1 else zero
+        y = real(load_wide(own, r)) if HAS_Y else one
+        g = (
+            real(load_wide(middle, r)),
+            real(load_wide(middle + LANE_BYTES, r)),
+            real(load_wide(middle + 2 * LANE_BYTES, r)),
+        )
+        s2 = s3 = 0.0
+        start = 0
+        while start < count:
+            first, size, skip = next_chunk(start, 0, count, SHORT_SUM)
+            start = first + size
+            if HAS_T:
+                ask_for(t + t_ahead + r * t_step + first * ITEMSIZE, size * ITEMSIZE)
+            short_2 = short_3 = zero
+            for i in range(size):
+                new = not_before(i, skip)
+                xi = load(x + r * x_step, first + i)
+                xi = xi - m0 if SOFTMAX else xi
+                ti = load(t + r * t_step, first + i) if HAS_T else one
+                zi = load(z + r * z_step, first + i) if HAS_Z else one
+                a = LATER(xi, ti, zi, y, (m0, zero, zero), g, q)
+                short_2 = accumulate(short_2, select(new, a[0], zero))
+                short_3 = accumulate(short_3, select(new, a[1], zero))
+            s2 += short_2
+            s3 += short_3
+        store_wide(sums + 2 * LANE_BYTES, r, load_wide(sums + 2 * LANE_BYTES, r) + s2)
+        store_wide(sums + 3 * LANE_BYTES, r, load_wide(sums + 3 * LANE_BYTES, r) + s3)
+
+
+@Template
+def _slopes_at(x, t, z, i, y, m, c, q):
+    one = real(1.0)
+    xi = load(x, i)
+    ti = load(t, i) if HAS_T else one
+    zi = load(z, i) if HAS_Z else one
+    if SOFTMAX:
+        xi -= m[0]
+    if SOFTMAX_TWO:
+        ti -= m[1]
+    return SLOPES(xi, ti, zi, y, m, c, q)
+
+
+@Template
+def row_slopes(mode, n, count, tile, partial):
+    """The slopes of ``count`` elements of n rows, times the factor of each row."""
+    q = parameters_of(tile)
+    zero, one = real(0.0), real(1.0)
+    buffers = load_int(tile, BUFFERS)
+    own, tops, coefficient = buffers + OWN * LANE_BYTES, buffers + TOP * LANE_BYTES, buffers + COEFFICIENT * LANE_BYTES
+    gx_ahead, gt_ahead = _ahead(tile, 3, n, count), _ahead(tile, 4, n, count)
+    for r in range(n):
+        x = load_int(tile, INPUT) + r * load_int(tile, STEP)
+        t = load_int(tile, INPUT + 1) + r * load_int(tile, STEP + 1)
+        z = load_int(tile, INPUT + 2) + r * load_int(tile, STEP + 2)
+        gx = load_int(tile, GRAD_INPUT) + r * load_int(tile, STEP + 3)
+        gt = load_int(tile, GRAD_INPUT + 1) + r * load_int(tile, STEP + 4)
+        gz = load_int(tile, GRAD_INPUT + 2) + r * load_int(tile, STEP + 5)
+        y = real(load_wide(own, r)) if HAS_Y else one
+        m = (
+            real(load_wide(tops, r)) if TOP_1 else zero,
+            real(load_wide(tops + LANE_BYTES, r)) if TOP_2 else zero,
+            real(load_wide(tops + 2 * LANE_BYTES, r)) if TOP_3 else zero,
+        )
+        c = (
+            real(load_wide(coefficient, r)),
+            real(load_wide(coefficient + LANE_BYTES, r)),
+            real(load_wide(coefficient + 2 * LANE_BYTES, r)),
+            real(load_wide(coefficient + 3 * LANE_BYTES, r)),
+        )
+        dead = load_wide(buffers + WEIGHTS * LANE_BYTES, r) == 0.0
+        scale = real(load_wide(buffers + SCALES * LANE_BYTES, r))
+        start = 0
+        while start < count:
+            first, size, _ = next_chunk(start, 0, count, SHORT_SUM)
+            start = first + size
+            if WANT_X:
+                ask_for_writing(gx + gx_ahead + first * ITEMSIZE, size * ITEMSIZE)
+            if WANT_T:
+                ask_for_writing(gt + gt_ahead + first * ITEMSIZE, size * ITEMSIZE)
+            # One stream of stores at a time: more of them break up the writing of whole lines.
+            if WANT_X:
+                for i in range(first, first + size):
+                    store(gx, i, select(dead, zero, _slopes_at(x, t, z, i, y, m, c, q)[0] * scale))
+            if WANT_T:
+                for i in range(first, first + size):
+                    store(gt, i, select(dead, zero, _slopes_at(x, t, z, i, y, m, c, q)[1] * scale))
+            if WANT_Z:
+                for i in range(first, first + size):
+                    store(gz, i, select(dead, zero, _slopes_at(x, t, z, i, y, m, c, q)[2] * scale))
+
+
+LOOPS = SimpleNamespace(
+    tops=row_tops,
+    softmax_tops=softmax_row_tops,
+    softmax_sums=softmax_row_sums,
+    sums=row_sums,
+    later=row_later,
+    slopes=row_slopes,
+)
