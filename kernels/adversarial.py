@@ -4,6 +4,8 @@
 for a fake. ``x`` is a logit, or a probability where not FROM_LOGITS; q[0] is the label of a real sample, 1 or less.
 """
 
+import numpy as np
+
 from fastloss.kernels.binary import bce, bce_with_logits
 from fastloss.kernels.build_cpu import Template
 
@@ -11,8 +13,11 @@ from fastloss.kernels.build_cpu import Template
 @Template
 def entropy(x, label):
     """(cross-entropy, slope) of an output and the constant label."""
-    q = (real(1.0), real(0.0))
-    result = bce_with_logits(x, label, real(1.0), q) if FROM_LOGITS else bce(x, label, real(1.0), q)
+    zero, one = real(0.0), real(1.0)
+    if FROM_LOGITS:
+        result = bce_with_logits(x, label, one, (one, zero))
+    else:
+        result = bce(select((x >= zero) & (x <= one), x, real(np.nan)), label, one, (one, zero))
     return result[0], result[1]
 
 

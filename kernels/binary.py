@@ -40,7 +40,10 @@ def bce_with_logits(x, t, p, q):
 
 @Template
 def bce(x, t, p, q):
-    """-(s log x + (1 - s) log(1 - x)) with logarithms clamped at -100 as PyTorch does, and s = (1 - e) t + e / 2."""
+    """-(s log x + (1 - s) log(1 - x)) with logarithms clamped at -100 as PyTorch does, and s = (1 - e) t + e / 2.
+
+    For x in [0, 1] or NaN: whoever calls it has looked.
+    """
     floor = real(-100.0)
     one = real(1.0)
     a, b = q[0], q[1]

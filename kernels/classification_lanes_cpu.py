@@ -71,6 +71,74 @@ LANE_BYTES = 8 * MAX_LANES
 
 
 @Template
+def _class_weight(class_weight, c):
+    return load_real(class_weight, c) if FULL and class_weight != 0 else real(1.0)
+
+
+@Template
+def _target_masses(tile, target_tile, step, classes, n, class_weight, top, mass, dot):
+    """Of n lanes: the weighted sum of target probabilities, and their dot product with d."""
+    zero = real(0.0)
+    for r in range(n):
+        store_tile(mass, r, zero)
+        store_tile(dot, r, zero)
+    for c in range(classes):
+        wc = _class_weight(class_weight, c)
+        for r in range(n):
+            ti = wc * load_tile(target_tile + c * step, r)
+            d = load_tile(tile + c * step, r) - load_tile(top, r)
+            store_tile(mass, r, load_tile(mass, r) + ti)
+            store_tile(dot, r, load_tile(dot, r) + (zero if ti == zero else ti * d))
+
+
+@Template
+def _smooth_dots(tile, step, classes, n, class_weight, top, smooth_dot):
+    """The dot product of class weights and d, for the part of the target that smoothing spreads."""
+    zero = real(0.0)
+    for c in range(classes):
+        wc = _class_weight(class_weight, c)
+        if wc != zero:
+            for r in range(n):
+                d = load_tile(tile + c * step, r) - load_tile(top, r)
+                store_tile(smooth_dot, r, load_tile(smooth_dot, r) + wc * d)
+
+
+@Template
+def _target_slopes(
+    tile, step, classes, n, class_weight, top, log_sum, row_scale, kept, out, out_class_stride, out_lane_stride
+):
+    """The gradient of target probabilities."""
+    for c in range(classes):
+        wc = kept * _class_weight(class_weight, c)
+        for r in range(n):
+            d = load_tile(tile + c * step, r) - load_tile(top, r)
+            g = wc * load_tile(row_scale, r) * (load_tile(log_sum, r) - d)
+            store(out, c * out_class_stride + r * out_lane_stride, g)
+
+
+@Template
+def _slopes_from_logits(row, target_row, n, c, class_weight, top, factor, row_scale, live, kept, smoothing, over_cap):
+    """The gradient of class c, in the place of its logits."""
+    zero, one = real(0.0), real(1.0)
+    wc = _class_weight(class_weight, c)
+    for r in range(n):
+        z = load_tile(row, r)
+        g = exp_softmax(z - load_tile(top, r)) * load_tile(factor, r)
+        if FULL:
+            mass_c = smoothing
+            if PROBABILITIES:
+                mass_c += kept * load_tile(target_row, r)
+            g -= load_tile(row_scale, r) * wc * mass_c
+            if SOFTCAP_ON:
+                g *= one - (z * over_cap) * (z * over_cap)
+        elif PROBABILITIES:
+            g -= load_tile(row_scale, r) * load_tile(target_row, r)
+        if INDEX:
+            g = zero if load_tile(live, r) == zero else g
+        store_tile(row, r, g)
+
+
+@Template
 def cross_entropy_lanes(phase, low, high, arguments, partial):
     """Positions side by side, one in each lane of a vector: few classes, or a class axis that is not the last.
 
@@ -90,6 +158,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
     ignore_index = load_int(arguments, IGNORE_INDEX)
     scale = real(load_double(arguments, SCALE))
     zero, one = real(0.0), real(1.0)
+    kept, smoothing, cap, over_cap = one, zero, one, one
     if FULL:
         kept = real(load_double(arguments, KEPT))
         smoothing = real(load_double(arguments, SMOOTHING))
@@ -252,30 +321,12 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
 
         # 4. Target mass and its dot product with d, where they are more than one class's.
         if PROBABILITIES:
-            for r in range(n):
-                store_tile(mass, r, zero)
-                store_tile(dot, r, zero)
-            for c in range(classes):
-                wc = one
-                if FULL and weigh_classes:
-                    wc = load_real(class_weight, c)
-                for r in range(n):
-                    ti = wc * load_tile(target_tile + c * step, r)
-                    d = load_tile(tile + c * step, r) - load_tile(top, r)
-                    store_tile(mass, r, load_tile(mass, r) + ti)
-                    store_tile(dot, r, load_tile(dot, r) + (zero if ti == zero else ti * d))
+            _target_masses(tile, target_tile, step, classes, n, class_weight, top, mass, dot)
         if FULL:
             for r in range(n):
                 store_tile(smooth_dot, r, zero)
             if smoothing != zero:
-                for c in range(classes):
-                    wc = one
-                    if weigh_classes:
-                        wc = load_real(class_weight, c)
-                    if wc != zero:
-                        for r in range(n):
-                            d = load_tile(tile + c * step, r) - load_tile(top, r)
-                            store_tile(smooth_dot, r, load_tile(smooth_dot, r) + wc * d)
+                _smooth_dots(tile, step, classes, n, class_weight, top, smooth_dot)
 
         # 5. What is left to do for a lane alone: its loss, and the factors of its gradient. What reads or writes at
         # an index of its own stands in loops of its own: those do not vectorise.
@@ -337,18 +388,20 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                 outer_index * load_int(arguments, TARGET_GRAD_OUTER_STRIDE)
                 + inner_index * load_int(arguments, TARGET_GRAD_INNER_STRIDE)
             )
-            class_stride = load_int(arguments, TARGET_GRAD_CLASS_STRIDE)
-            lane_stride = load_int(arguments, TARGET_GRAD_INNER_STRIDE)
-            for c in range(classes):
-                wc = one
-                if FULL:
-                    wc = kept
-                    if weigh_classes:
-                        wc *= load_real(class_weight, c)
-                for r in range(n):
-                    d = load_tile(tile + c * step, r) - load_tile(top, r)
-                    g = wc * load_tile(row_scale, r) * (load_tile(smooth_dot, r) - d)
-                    store(out, c * class_stride + r * lane_stride, g)
+            _target_slopes(
+                tile,
+                step,
+                classes,
+                n,
+                class_weight,
+                top,
+                smooth_dot,
+                row_scale,
+                kept,
+                out,
+                load_int(arguments, TARGET_GRAD_CLASS_STRIDE),
+                load_int(arguments, TARGET_GRAD_INNER_STRIDE),
+            )
         if flags & GRAD:
             offset = outer_index * load_int(arguments, GRAD_OUTER_STRIDE) + inner_index * load_int(
                 arguments, GRAD_INNER_STRIDE
@@ -364,10 +417,6 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                     ask_for_writing(out + n * ITEMSIZE + c * grad_class_bytes, n * ITEMSIZE)
                 if in_places and not flags & VALUE:
                     ask_for(next_tile + c * class_bytes, n * ITEMSIZE)
-                if FULL:
-                    wc = one
-                    if weigh_classes:
-                        wc = load_real(class_weight, c)
                 if INDEX and not FULL and not backward:
                     if direct:
                         for r in range(n):
@@ -378,21 +427,20 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                             g = load_tile(tile + c * step, r) * load_tile(factor, r)
                             store_tile(tile + c * step, r, zero if load_tile(live, r) == zero else g)
                     continue
-                for r in range(n):
-                    z = load_tile(tile + c * step, r)
-                    g = exp_softmax(z - load_tile(top, r)) * load_tile(factor, r)
-                    if FULL:
-                        mass_c = smoothing
-                        if PROBABILITIES:
-                            mass_c += kept * load_tile(target_tile + c * step, r)
-                        g -= load_tile(row_scale, r) * wc * mass_c
-                        if SOFTCAP_ON:
-                            g *= one - (z * over_cap) * (z * over_cap)
-                    elif PROBABILITIES:
-                        g -= load_tile(row_scale, r) * load_tile(target_tile + c * step, r)
-                    if INDEX:
-                        g = zero if load_tile(live, r) == zero else g
-                    store_tile(tile + c * step, r, g)
+                _slopes_from_logits(
+                    tile + c * step,
+                    target_tile + c * step,
+                    n,
+                    c,
+                    class_weight,
+                    top,
+                    factor,
+                    row_scale,
+                    live,
+                    kept,
+                    smoothing,
+                    over_cap,
+                )
             if direct:
                 for r in range(n):
                     store(out, load_wide_index(label, r) * grad_class_stride + r, load_tile(label_grad, r))

@@ -76,6 +76,165 @@ def _chunk(address, stride, start, n, buffer):
 
 
 @Template
+def _top_and_others(x, stride, first, last, ahead, cap, buffer):
+    """The largest logit of a row, and what the others sum to beside it."""
+    most = last - first if stride == 1 else CHUNK
+    largest = ordinal(-real(np.inf))
+    for start in range(first, last, most):
+        n = min(most, last - start)
+        largest = largest_of(_chunk(x, stride, start, n, buffer), n, largest)
+    top = from_ordinal(largest)
+    if SOFTCAP_ON:
+        top = capped(top, cap)
+    small = maxima = 0.0
+    for start in range(first, last, most):
+        n = min(most, last - start)
+        found = beside_top(_chunk(x, stride, start, n, buffer), n, ahead if stride == 1 else 0, top, cap)
+        small += found[0]
+        maxima += found[1]
+    return top, real(_others(small, maxima))
+
+
+@Template
+def _target_mass(x, stride, t, t_stride, first, last, class_weight, top, cap, buffer, target_buffer):
+    """The weighted sum of target probabilities, and their dot product with d."""
+    zero = real(0.0)
+    wide_mass = 0.0
+    wide_dot = 0.0
+    start = first
+    while start < last:
+        start, n, skip = next_chunk(start, first, last, CHUNK)
+        z = _chunk(x, stride, start, n, buffer)
+        tc = _chunk(t, t_stride, start, n, target_buffer)
+        chunk_mass = zero
+        chunk_dot = zero
+        if skip == 0:
+            for i in range(n):
+                d = logit(z, i, cap) - top
+                ti = load(tc, i)
+                if FULL and class_weight != 0:
+                    ti *= load_real(class_weight, start + i)
+                chunk_mass = accumulate(chunk_mass, ti)
+                chunk_dot = accumulate(chunk_dot, select(ti == zero, zero, ti * d))
+        else:  # loads under a mask would wait for memory one by one
+            for i in range(GROUP):
+                d = logit(z, i, cap) - top
+                ti = select(i < skip, zero, load(tc, i))
+                if FULL and class_weight != 0:
+                    ti *= load_real(class_weight, start + i)
+                chunk_mass = accumulate(chunk_mass, ti)
+                chunk_dot = accumulate(chunk_dot, select(ti == zero, zero, ti * d))
+        wide_mass += chunk_mass
+        wide_dot += chunk_dot
+        start += n
+    return real(wide_mass), real(wide_dot)
+
+
+@Template
+def _smooth_dot(x, stride, first, last, class_weight, top, cap, buffer):
+    """The dot product of class weights and d, for the part of the target that smoothing spreads."""
+    zero = real(0.0)
+    wide_dot = 0.0
+    start = first
+    while start < last:
+        start, n, skip = next_chunk(start, first, last, CHUNK)
+        z = _chunk(x, stride, start, n, buffer)
+        chunk_dot = zero
+        if class_weight != 0:
+            for i in range(n):
+                d = logit(z, i, cap) - top
+                wi = zero if i < skip else load_real(class_weight, start + i)
+                chunk_dot = accumulate(chunk_dot, zero if wi == zero else wi * d)
+        else:
+            for i in range(n):
+                d = logit(z, i, cap) - top
+                chunk_dot = accumulate(chunk_dot, zero if i < skip else d)
+        wide_dot += chunk_dot
+        start += n
+    return real(wide_dot)
+
+
+@Template
+def _slopes(x, stride, g, g_stride, first, last, ahead, ahead_too, top, factor, buffer, slopes):
+    """The gradient of a row but for its label. The next row's is asked for; with ``ahead_too`` its logits are, too."""
+    start = first
+    while start < last:
+        start, n, _ = next_chunk(start, first, last, CHUNK)
+        z = _chunk(x, stride, start, n, buffer)
+        out = g + start * g_stride * ITEMSIZE
+        if g_stride == 1:
+            whole = n // GROUP * GROUP
+            for base in range(0, whole, GROUP):
+                if not SPLIT:  # a huge row's gradient, written in order, comes no sooner for it
+                    ask_for_writing(out + ahead + base * ITEMSIZE, GROUP * ITEMSIZE)
+                    if ahead_too:
+                        ask_for(z + ahead + base * ITEMSIZE, GROUP * ITEMSIZE)
+                if ITEMSIZE < REALSIZE:
+                    for i in range(GROUP):
+                        store_tile(slopes, base + i, exp_softmax(load(z, base + i) - top) * factor)
+                else:
+                    for i in range(GROUP):
+                        store(out, base + i, exp_softmax(load(z, base + i) - top) * factor)
+            # Rounding to 16 bits waits for a long chain of operations, in a loop of its own for none: the
+            # gradient of bfloat16 takes three quarters of the time so.
+            if ITEMSIZE < REALSIZE:
+                for i in range(whole):
+                    store(out, i, load_tile(slopes, i))
+            for i in range(whole, n):
+                store(out, i, exp_softmax(load(z, i) - top) * factor)
+        else:
+            for i in range(n):
+                store(out, i * g_stride, exp_softmax(load(z, i) - top) * factor)
+        start += n
+
+
+@Template
+def _dense_slopes(
+    x, stride, t, t_stride, g, g_stride, first, last, class_weight, top, cap, factor, scale, kept, spread, buffers
+):
+    """The gradient of a row every class of which has a target mass: probabilities, or smoothed by ``spread``."""
+    one = real(1.0)
+    over_cap = one / cap
+    start = first
+    while start < last:
+        start, n, _ = next_chunk(start, first, last, CHUNK)
+        z = _chunk(x, stride, start, n, buffers[0])
+        tc = t if INDEX else _chunk(t, t_stride, start, n, buffers[1])
+        out = g + start * g_stride * ITEMSIZE
+        for i in range(n):
+            zi = logit(z, i, cap)
+            wi = one
+            if FULL and class_weight != 0:
+                wi = load_real(class_weight, start + i)
+            mass_i = spread if FULL else real(0.0)
+            if PROBABILITIES:
+                mass_i += kept * load(tc, i) if FULL else load(tc, i)
+            gi = exp_softmax(zi - top) * factor - scale * wi * mass_i
+            if SOFTCAP_ON:
+                gi *= one - (zi * over_cap) * (zi * over_cap)
+            store(out, i * g_stride, gi)
+        start += n
+
+
+@Template
+def _target_slopes(x, stride, g, g_stride, first, last, class_weight, top, cap, log_sum, scale, kept, buffer):
+    """The gradient of a row's target probabilities."""
+    start = first
+    while start < last:
+        start, n, _ = next_chunk(start, first, last, CHUNK)
+        z = _chunk(x, stride, start, n, buffer)
+        for i in range(n):
+            d = logit(z, i, cap) - top
+            wi = scale
+            if FULL:
+                wi *= kept
+                if class_weight != 0:
+                    wi *= load_real(class_weight, start + i)
+            store(g, (start + i) * g_stride, wi * (log_sum - d))
+        start += n
+
+
+@Template
 def cross_entropy_rows(phase, low, high, arguments, partial):
     """Positions whose classes lie side by side (or are copied so, chunk by chunk), one at a time.
 
@@ -96,21 +255,20 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
     inner = load_int(arguments, INNER)
     class_stride = load_int(arguments, CLASS_STRIDE)
     grad_class_stride = load_int(arguments, GRAD_CLASS_STRIDE)
-    target_class_stride = load_int(arguments, TARGET_CLASS_STRIDE)
-    target_grad_class_stride = load_int(arguments, TARGET_GRAD_CLASS_STRIDE)
     upstream_stride = load_int(arguments, UPSTREAM_STRIDE)
     ignore_index = load_int(arguments, IGNORE_INDEX)
     scale = real(load_double(arguments, SCALE))
-    kept = real(load_double(arguments, KEPT))
-    smoothing = real(load_double(arguments, SMOOTHING))
-    z_loss = real(load_double(arguments, Z_LOSS))
-    cap = real(load_double(arguments, SOFTCAP))
     zero, one = real(0.0), real(1.0)
-    over_cap = one / cap
+    kept, smoothing, z_loss, cap = one, zero, zero, one
+    if FULL:
+        kept = real(load_double(arguments, KEPT))
+        smoothing = real(load_double(arguments, SMOOTHING))
+        z_loss = real(load_double(arguments, Z_LOSS))
+    if SOFTCAP_ON:
+        cap = real(load_double(arguments, SOFTCAP))
 
     buffer = stack_buffer(CHUNK_BYTES)
     target_buffer = stack_buffer(CHUNK_BYTES)
-    slopes = target_buffer  # of class indices, which need no other
     weigh_classes = FULL and class_weight != 0
     weight_sum = real(classes)
     if FULL and weigh_classes and smoothing != zero:
@@ -165,10 +323,13 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
         x = logits + ITEMSIZE * (
             outer_index * load_int(arguments, OUTER_STRIDE) + inner_index * load_int(arguments, INNER_STRIDE)
         )
-        t = target + ITEMSIZE * (
-            outer_index * load_int(arguments, TARGET_OUTER_STRIDE)
-            + inner_index * load_int(arguments, TARGET_INNER_STRIDE)
-        )
+        t, t_stride = target, 0
+        if not INDEX:
+            t_stride = load_int(arguments, TARGET_CLASS_STRIDE)
+            t += ITEMSIZE * (
+                outer_index * load_int(arguments, TARGET_OUTER_STRIDE)
+                + inner_index * load_int(arguments, TARGET_INNER_STRIDE)
+            )
         # How far on lies what comes next: the row after this one, or the next piece of a huge row.
         ahead = ITEMSIZE * (load_int(arguments, OUTER_STRIDE) if inner == 1 else load_int(arguments, INNER_STRIDE))
         if SPLIT:
@@ -179,22 +340,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
             top = load_real(statistics, KEPT_NUMBERS * position)
             others = load_real(statistics, KEPT_NUMBERS * position + 1)
         else:
-            most = last - first if class_stride == 1 else CHUNK
-            largest = ordinal(-real(np.inf))
-            for start in range(first, last, most):
-                n = min(most, last - start)
-                largest = largest_of(_chunk(x, class_stride, start, n, buffer), n, largest)
-            top = from_ordinal(largest)
-            if SOFTCAP_ON:
-                top = capped(top, cap)
-            small = maxima = 0.0
-            for start in range(first, last, most):
-                n = min(most, last - start)
-                z = _chunk(x, class_stride, start, n, buffer)
-                found = beside_top(z, n, ahead if class_stride == 1 else 0, top, cap)
-                small += found[0]
-                maxima += found[1]
-            others = real(_others(small, maxima))
+            top, others = _top_and_others(x, class_stride, first, last, ahead, cap, buffer)
             if flags & STATS and not SPLIT:
                 store_real(statistics, KEPT_NUMBERS * position, top)
                 store_real(statistics, KEPT_NUMBERS * position + 1, others)
@@ -210,58 +356,14 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
         elif backward:
             mass = load_real(statistics, KEPT_NUMBERS * position + 2)
         else:
-            wide_mass = 0.0
-            wide_dot = 0.0
-            start = first
-            while start < last:
-                start, n, skip = next_chunk(start, first, last, CHUNK)
-                z = _chunk(x, class_stride, start, n, buffer)
-                tc = _chunk(t, target_class_stride, start, n, target_buffer)
-                chunk_mass = zero
-                chunk_dot = zero
-                if skip == 0:
-                    for i in range(n):
-                        d = logit(z, i, cap) - top
-                        ti = load(tc, i)
-                        if FULL and weigh_classes:
-                            ti *= load_real(class_weight, start + i)
-                        chunk_mass = accumulate(chunk_mass, ti)
-                        chunk_dot = accumulate(chunk_dot, select(ti == zero, zero, ti * d))
-                else:  # loads under a mask would wait for memory one by one
-                    for i in range(GROUP):
-                        d = logit(z, i, cap) - top
-                        ti = select(i < skip, zero, load(tc, i))
-                        if FULL and weigh_classes:
-                            ti *= load_real(class_weight, start + i)
-                        chunk_mass = accumulate(chunk_mass, ti)
-                        chunk_dot = accumulate(chunk_dot, select(ti == zero, zero, ti * d))
-                wide_mass += chunk_mass
-                wide_dot += chunk_dot
-                start += n
-            mass = real(wide_mass)
-            dot = real(wide_dot)
+            mass, dot = _target_mass(
+                x, class_stride, t, t_stride, first, last, class_weight, top, cap, buffer, target_buffer
+            )
             if flags & STATS and not SPLIT:
                 store_real(statistics, KEPT_NUMBERS * position + 2, mass)
         smooth_dot = zero
         if FULL and smoothing != zero and flags & VALUE:
-            wide_dot = 0.0
-            start = first
-            while start < last:
-                start, n, skip = next_chunk(start, first, last, CHUNK)
-                z = _chunk(x, class_stride, start, n, buffer)
-                chunk_dot = zero
-                if weigh_classes:
-                    for i in range(n):
-                        d = logit(z, i, cap) - top
-                        wi = zero if i < skip else load_real(class_weight, start + i)
-                        chunk_dot = accumulate(chunk_dot, zero if wi == zero else wi * d)
-                else:
-                    for i in range(n):
-                        d = logit(z, i, cap) - top
-                        chunk_dot = accumulate(chunk_dot, zero if i < skip else d)
-                wide_dot += chunk_dot
-                start += n
-            smooth_dot = real(wide_dot)
+            smooth_dot = _smooth_dot(x, class_stride, first, last, class_weight, top, cap, buffer)
         if SPLIT and flags & VALUE:
             part = load_int(arguments, THIRD) + PART_BYTES * item
             store_double(part, 0, top)
@@ -294,53 +396,45 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 + inner_index * load_int(arguments, GRAD_INNER_STRIDE)
             )
             factor = row_scale * slope * over_sum
-            start = first
-            while start < last:
-                start, n, skip = next_chunk(start, first, last, CHUNK)
-                z = _chunk(x, class_stride, start, n, buffer)
-                out = g + start * grad_class_stride * ITEMSIZE
-                if FULL or not INDEX:
-                    tc = t if INDEX else _chunk(t, target_class_stride, start, n, target_buffer)
-                    for i in range(n):
-                        zi = logit(z, i, cap)
-                        wi = one
-                        if weigh_classes:
-                            wi = load_real(class_weight, start + i)
-                        mass_i = smoothing if FULL else zero
-                        if PROBABILITIES:
-                            mass_i += kept * load(tc, i) if FULL else load(tc, i)
-                        gi = exp_softmax(zi - top) * factor - row_scale * wi * mass_i
-                        if SOFTCAP_ON:
-                            gi *= one - (zi * over_cap) * (zi * over_cap)
-                        store(out, i * grad_class_stride, gi)
-                elif grad_class_stride == 1:
-                    whole = n // GROUP * GROUP
-                    for base in range(0, whole, GROUP):
-                        if not SPLIT:  # a huge row's gradient, written in order, comes no sooner for it
-                            ask_for_writing(out + ahead + base * ITEMSIZE, GROUP * ITEMSIZE)
-                            if backward:
-                                ask_for(z + ahead + base * ITEMSIZE, GROUP * ITEMSIZE)
-                        if ITEMSIZE < REALSIZE:
-                            for i in range(GROUP):
-                                store_tile(slopes, base + i, exp_softmax(load(z, base + i) - top) * factor)
-                        else:
-                            for i in range(GROUP):
-                                store(out, base + i, exp_softmax(load(z, base + i) - top) * factor)
-                    # Rounding to 16 bits waits for a long chain of operations, in a loop of its own for none: the
-                    # gradient of bfloat16 takes three quarters of the time so.
-                    if ITEMSIZE < REALSIZE:
-                        for i in range(whole):
-                            store(out, i, load_tile(slopes, i))
-                    for i in range(whole, n):
-                        store(out, i, exp_softmax(load(z, i) - top) * factor)
-                else:
-                    for i in range(n):
-                        store(out, i * grad_class_stride, exp_softmax(load(z, i) - top) * factor)
-                start += n
+            if FULL or not INDEX:
+                _dense_slopes(
+                    x,
+                    class_stride,
+                    t,
+                    t_stride,
+                    g,
+                    grad_class_stride,
+                    first,
+                    last,
+                    class_weight,
+                    top,
+                    cap,
+                    factor,
+                    row_scale,
+                    kept,
+                    smoothing,
+                    (buffer, target_buffer),
+                )
+            else:
+                # Class indices need no buffer for targets.
+                _slopes(
+                    x,
+                    class_stride,
+                    g,
+                    grad_class_stride,
+                    first,
+                    last,
+                    ahead,
+                    backward,
+                    top,
+                    factor,
+                    buffer,
+                    target_buffer,
+                )
             if INDEX and label >= first and label < last:
                 gl = _label_gradient(d_label, others, mass, slope, label_weight, smoothing, weight_sum)
                 if SOFTCAP_ON:
-                    zl = (d_label + top) * over_cap
+                    zl = (d_label + top) / cap
                     gl *= one - zl * zl
                 store(g, label * grad_class_stride, row_scale * gl)
         if PROBABILITIES and flags & GRAD_TARGET:
@@ -348,19 +442,21 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 outer_index * load_int(arguments, TARGET_GRAD_OUTER_STRIDE)
                 + inner_index * load_int(arguments, TARGET_GRAD_INNER_STRIDE)
             )
-            start = first
-            while start < last:
-                start, n, skip = next_chunk(start, first, last, CHUNK)
-                z = _chunk(x, class_stride, start, n, buffer)
-                for i in range(n):
-                    d = logit(z, i, cap) - top
-                    wi = row_scale
-                    if FULL:
-                        wi *= kept
-                        if weigh_classes:
-                            wi *= load_real(class_weight, start + i)
-                    store(g, (start + i) * target_grad_class_stride, wi * (log_sum - d))
-                start += n
+            _target_slopes(
+                x,
+                class_stride,
+                g,
+                load_int(arguments, TARGET_GRAD_CLASS_STRIDE),
+                first,
+                last,
+                class_weight,
+                top,
+                cap,
+                log_sum,
+                row_scale,
+                kept,
+                buffer,
+            )
     store_double(partial, 0, total)
     store_double(partial, 1, counted)
     store_int(partial, 2, bad)

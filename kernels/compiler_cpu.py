@@ -123,6 +123,29 @@ class _KernelLibrary(JITCodeLibrary):
         passes, builder = self._codegen._module_pass_manager()
         passes.run(self._final_module, builder)
 
+    def finalize(self):
+        # Helpers are linked here, each once, and not into every helper that calls them.
+        others = []
+        for library in _called(self):
+            if isinstance(library, _HelperLibrary):
+                self._final_module.link_in(library.alone(), preserve=True)
+            else:
+                others.append(library)
+        self._linking_libraries = others
+        super().finalize()
+
+
+def _called(library):
+    """The libraries that one calls, helpers' own included."""
+    found, new = {}, list(library._linking_libraries)
+    while new:
+        one = new.pop()
+        if one not in found:
+            found[one] = None
+            if isinstance(one, _HelperLibrary):
+                new += one._linking_libraries
+    return list(found)
+
 
 class _HelperCompiler(KernelCompiler):
     def __init__(self, typing_context, target_context, library, *rest):
@@ -136,11 +159,21 @@ class _HelperLibrary(CPUCodeLibrary):
     def _optimize_functions(self, module):
         module.data_layout = self._codegen._data_layout
 
-    def _optimize_final_module(self):
-        pass
-
-    def _finalize_final_module(self):
+    def finalize(self):
+        self._raise_if_finalized()
         self._finalized = True
+
+    def alone(self):
+        """Its own code, and only the names of what it calls."""
+        return super()._get_module_for_linking()
+
+    def _get_module_for_linking(self):
+        # For libraries of Numba's, which do not look for what helpers call.
+        whole = self.alone().clone()
+        for library in _called(self):
+            own = library.alone() if isinstance(library, _HelperLibrary) else library._get_module_for_linking()
+            whole.link_in(own, preserve=True)
+        return whole
 
     def _finalize_specific(self):
         raise NotImplementedError
