@@ -113,14 +113,18 @@ class Prepared:
         self.direct = all(a is b for a, b in zip(operands, arrays, strict=True))
         self.message = problem.warning(operands)
         self.plain = self.direct and self.message is None
+        self.losses_finished = plan.losses is not None and plan.losses.dtype == self.dtype
         self.backward_plans: dict[Any, Runnable] = {}
         self.gradients = tuple(self._gradient(name, arrays, given) for name in wrt)
         #: What stands for the last operands where they are absent: autograd's functions take only those before.
         self.missing = (None,) * next(k for k in range(len(arrays)) if arrays[-1 - k] is not None)
         #: No gradient for any of the arguments of such a function: the loss, this, and the operands.
         self.nobody = (None,) * (2 + len(arrays) - len(self.missing))
-        #: The function of autograd that runs this plan; None where nobody asked for a gradient.
+        #: The function of autograd that runs this plan; None where nobody asked for a gradient. And for its backward
+        #: pass: shape and dtype of the arguments, and the names of those that want a gradient by who needs one.
         self.autograd: Any = None
+        self.originals: tuple[Any, ...] = ()
+        self.wanted: dict[Any, tuple[str, ...]] = {}
         # The common case: a scalar and the input's gradient, which the kernel writes where the caller wants it.
         self.one_gradient = (
             len(wrt) == 1
@@ -196,7 +200,7 @@ class Prepared:
             return backend.scalar(plan.run(operands)[0], self.dtype)
         losses = plan.losses.make(backend)
         plan.run(operands, 0, backend.address(losses))
-        return backend.cast(losses, self.dtype)
+        return losses if self.losses_finished else backend.cast(losses, self.dtype)
 
     def value_and_grads(self, arrays: Operands, outs: tuple[Any, ...], grad_output: Any) -> tuple[Any, tuple[Any, ...]]:
         plan, backend = self.plan, self.backend

@@ -206,6 +206,7 @@ def _prepared(spec: Loss, arrays: Operands, options: tuple[Any, ...], wrt: tuple
         eager = spec.prepare(TORCH, arrays, options, "value", wrt, (None,))
         found = eager if eager.one_gradient else found
     found.autograd = _EagerGradient if found.gradients else _LateGradient
+    found.originals = tuple(None if array is None else (array.shape, array.dtype) for array in arrays[:DIFFERENTIABLE])
     return found
 
 
@@ -304,32 +305,23 @@ class _LateGradient(_LossFunction):
     @staticmethod
     def forward(ctx: Any, spec: Loss, found: Prepared, *arrays: Any) -> Any:
         operands, loss, statistics, denominator = _forward(found, arrays + found.missing)
-        ctx.save_for_backward(*operands, statistics)
-        originals = [None if array is None else (array.shape, array.dtype) for array in arrays[:DIFFERENTIABLE]]
-        ctx.details = spec, found, denominator, originals
+        ctx.save_for_backward(*(arrays if found.direct else operands), statistics)
+        ctx.details = spec, found, denominator
         return loss
 
     @staticmethod
     def backward(ctx: Any, upstream: Any) -> tuple[Any, ...]:
+        spec, found, denominator = ctx.details
         *operands, statistics = ctx.saved_tensors
-        spec, found, denominator, originals = ctx.details
-        wrt = tuple(name for name, need in zip(spec.names, ctx.needs_input_grad[2:], strict=False) if need)
-        again = torch.is_grad_enabled()
+        if found.direct:
+            operands += found.missing
+        needs = ctx.needs_input_grad
+        if not torch.is_grad_enabled():
+            return tuple(_finished(spec, found, tuple(operands), upstream, statistics, denominator, needs))  # type: ignore[arg-type]
         with torch.no_grad():
-            grads = _backward(spec, found, tuple(operands), upstream, statistics, denominator, wrt)  # type: ignore[arg-type]
-            finished = list(found.nobody)
-            for name, grad in zip(wrt, grads, strict=True):
-                index = spec.argument_of[name]
-                shape, dtype = originals[index]
-                if grad.shape != shape:
-                    grad = TORCH.sum_to(grad, found.shapes[index]).reshape(shape)
-                finished[2 + index] = grad if grad.dtype == dtype else grad.to(dtype)
-        if again:
-            finished = [
-                None if grad is None else _Once.apply(spec.name, grad, *operands[:DIFFERENTIABLE], upstream)
-                for grad in finished
-            ]
-        return tuple(finished)
+            grads = _finished(spec, found, tuple(operands), upstream, statistics, denominator, needs)  # type: ignore[arg-type]
+        sources = (*operands[:DIFFERENTIABLE], upstream)
+        return tuple(None if grad is None else _Once.apply(spec.name, grad, *sources) for grad in grads)
 
 
 class _Once(torch.autograd.Function):
@@ -360,7 +352,32 @@ def _forward(found: Prepared, arrays: Operands) -> tuple[Operands, Any, Any, flo
     )
     if losses is None:
         return operands, TORCH.scalar(value, found.dtype), statistics, denominator
-    return operands, losses.to(_DTYPES[found.dtype]), statistics, denominator
+    return operands, losses if found.losses_finished else losses.to(_DTYPES[found.dtype]), statistics, denominator
+
+
+def _finished(
+    spec: Loss,
+    found: Prepared,
+    operands: Operands,
+    upstream: Any,
+    statistics: Any,
+    denominator: float,
+    needs: tuple[bool, ...],
+) -> list[Any]:
+    """What the backward pass of a function of autograd returns."""
+    wrt = found.wanted.get(needs)
+    if wrt is None:
+        wrt = tuple(name for name, need in zip(spec.names, needs[2:], strict=False) if need)
+        found.wanted[needs] = wrt
+    grads = _backward(spec, found, operands, upstream, statistics, denominator, wrt)
+    given = list(found.nobody)
+    for name, grad in zip(wrt, grads, strict=True):
+        index = spec.argument_of[name]
+        shape, dtype = found.originals[index]
+        if grad.shape != shape:
+            grad = TORCH.sum_to(grad, found.shapes[index]).reshape(shape)
+        given[2 + index] = grad if grad.dtype == dtype else grad.to(dtype)
+    return given
 
 
 def _backward(
