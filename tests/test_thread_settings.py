@@ -22,11 +22,7 @@ from fastloss import _openmp
 run_child = functools.partial(children.run_child, __name__, ())
 
 
-@pytest.fixture(autouse=True)
-def same_settings():
-    before = fl.get_num_threads()
-    yield
-    fl.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("same_settings")
 
 
 def test_set_num_threads():

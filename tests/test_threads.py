@@ -20,7 +20,6 @@ from workloads import bits, data, torch_bits, torch_workload, workload
 import fastloss as fl
 from fastloss import _openmp, _threads
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 THREADS = (2, 3, 8)
 
 
@@ -34,11 +33,7 @@ def loads(layer):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=100).returncode == 0
 
 
-@pytest.fixture(autouse=True)
-def same_settings():
-    before = fl.get_num_threads()
-    yield
-    fl.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("same_settings")
 
 
 # The same bits from any number of threads.
