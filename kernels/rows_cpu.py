@@ -28,6 +28,10 @@ Three layers, so that a new loss compiles nothing but its formulas: ``rows`` wal
 tiles and knows bytes only; ``row_turns``, ``row_copies`` and ``row_positions`` know the dtype; ``row_finish`` and the
 loops of rows_loops_cpu.py and rows_lanes_cpu.py, one for each way, know the formulas. All that is said of a position
 is float64 until it meets the elements.
+
+What a softmax wants is the same for every loss, and compiled once for all: the maxima of x (with SOFTMAX_TWO of t too),
+in which a NaN may be lost that comes back in the sums; and the sums where one class makes the loss, so that nothing is
+added up but exponentials.
 """
 
 import numpy as np
@@ -96,10 +100,10 @@ add_wide, select_wide = ACCUMULATE["float64"], MATH["float64"]["select"]
     Q,
 ) = range(PARAMETERS, PARAMETERS + 24)
 # What the loops see besides: steps (bytes) from one position to the next (rows) or one element to the next (lanes) of
-# the six arrays, where each starts at this position, the numbers of the positions, the first element of the tile.
+# the six arrays, where each starts at this position, and the numbers of the positions.
 STEP = SLOTS
-ORIGIN, BUFFERS, BEGIN = STEP + 6, STEP + 12, STEP + 13
-TILE_SLOTS = SLOTS + 16
+ORIGIN, BUFFERS = STEP + 6, STEP + 12
+TILE_SLOTS = SLOTS + 13
 TILE_SLOTS_BYTES = 8 * TILE_SLOTS
 
 #: Ways through memory.
@@ -115,6 +119,7 @@ TILE = 2048
 TILE_BYTES = 8 * TILE
 COPIES_BYTES = 6 * TILE_BYTES
 LANE_BYTES = 8 * MAX_LANES
+
 # Numbers of a position, each in a buffer of its own.
 (WEIGHTS, SCALES, OWN, LABELS, TOP, SUM, SMALL, MAXIMA, LOSS, COEFFICIENT, LABEL_SLOPE) = (
     0,
@@ -132,7 +137,8 @@ LANE_BYTES = 8 * MAX_LANES
 BUFFERS_BYTES = 21 * LANE_BYTES
 #: What ``MIDDLE`` gives.
 MIDDLE_BYTES = 3 * LANE_BYTES
-# Modes of ``row_sums``, ``row_positions`` and ``row_moves``.
+
+# Modes of sums, of ``row_positions``, and of ``row_turns`` and ``row_copies``.
 FIND, ADD, ADD_LATER = range(3)
 READ, READ_LABELS, STORE_LOSSES, STORE_LABEL_SLOPES = range(4)
 FETCH, FLUSH, NO_MOVE = range(3)

@@ -23,6 +23,7 @@ from fastloss.kernels.rows_cpu import (
     WEIGHTS,
     add_to,
     find_middle,
+    middle_at,
     parameters_of,
 )
 
@@ -73,11 +74,6 @@ def lane_tops(mode, n, count, tile, partial):
         store_wide(tops, i, np.float64(load_tile(m0, i)))
         store_wide(tops + LANE_BYTES, i, np.float64(load_tile(m1, i)))
         store_wide(tops + 2 * LANE_BYTES, i, np.float64(load_tile(m2, i)))
-
-
-# What a softmax wants is the same for every loss, and compiled once for all: the maxima of x (with SOFTMAX_TWO of t
-# too), in which a NaN may be lost that comes back in the sums; and the sums where one class makes the loss, so that
-# nothing is added up but exponentials.
 
 
 @Template
@@ -194,35 +190,26 @@ def lane_sums(mode, n, count, tile, partial):
 @Template
 def lane_later(mode, n, count, tile, partial):
     """Add to the third and fourth sum of n positions what ``count`` elements give that need the first sums."""
-    x = load_int(tile, INPUT)
-    t = load_int(tile, INPUT + 1)
-    z = load_int(tile, INPUT + 2)
-    x_step = load_int(tile, STEP)
-    t_step = load_int(tile, STEP + 1)
-    z_step = load_int(tile, STEP + 2)
-    buffers = load_int(tile, BUFFERS)
     q = parameters_of(tile)
+    buffers = load_int(tile, BUFFERS)
     zero, one = real(0.0), real(1.0)
     own, sums, top = buffers + OWN * LANE_BYTES, buffers + SUM * LANE_BYTES, buffers + TOP * LANE_BYTES
     middle = stack_buffer(MIDDLE_BYTES)
     find_middle(buffers, n, q, middle)
     for c in range(count):
+        x = load_int(tile, INPUT) + c * load_int(tile, STEP)
+        t = load_int(tile, INPUT + 1) + c * load_int(tile, STEP + 1)
+        z = load_int(tile, INPUT + 2) + c * load_int(tile, STEP + 2)
         for i in range(n):
             m0 = real(load_wide(top, i)) if TOP_1 else zero
-            xi = load(x + c * x_step, i)
-            xi = xi - m0 if SOFTMAX else xi
-            ti = load(t + c * t_step, i) if HAS_T else one
-            zi = load(z + c * z_step, i) if HAS_Z else one
+            xi = load(x, i) - m0 if SOFTMAX else load(x, i)
+            ti = load(t, i) if HAS_T else one
+            zi = load(z, i) if HAS_Z else one
             y = real(load_wide(own, i)) if HAS_Y else one
-            g = (
-                real(load_wide(middle, i)),
-                real(load_wide(middle + LANE_BYTES, i)),
-                real(load_wide(middle + 2 * LANE_BYTES, i)),
-            )
+            g = middle_at(middle, i)
             a = LATER(xi, ti, zi, y, (m0, zero, zero), g, q)
-            sum2, sum3 = sums + 2 * LANE_BYTES, sums + 3 * LANE_BYTES
-            store_wide(sum2, i, load_wide(sum2, i) + np.float64(a[0]))
-            store_wide(sum3, i, load_wide(sum3, i) + np.float64(a[1]))
+            add_to(sums + 2 * LANE_BYTES, i, np.float64(a[0]))
+            add_to(sums + 3 * LANE_BYTES, i, np.float64(a[1]))
 
 
 @Template

@@ -26,6 +26,7 @@ from fastloss.kernels.rows_cpu import (
     add_to,
     add_wide,
     find_middle,
+    middle_at,
     parameters_of,
     select_wide,
 )
@@ -70,11 +71,6 @@ def row_tops(mode, n, count, tile, partial):
             _raise(tops + LANE_BYTES, r, k1)
         if TOP_3:
             _raise(tops + 2 * LANE_BYTES, r, k2)
-
-
-# What a softmax wants is the same for every loss, and compiled once for all: the maxima of x (with SOFTMAX_TWO of t
-# too), in which a NaN may be lost that comes back in the sums; and the sums where one class makes the loss, so that
-# nothing is added up but exponentials.
 
 
 @Template
@@ -200,48 +196,40 @@ def row_sums(mode, n, count, tile, partial):
 @Template
 def row_later(mode, n, count, tile, partial):
     """Add to the third and fourth sum of n positions what ``count`` elements give that need the first sums."""
-    x = load_int(tile, INPUT)
-    t = load_int(tile, INPUT + 1)
-    z = load_int(tile, INPUT + 2)
-    x_step = load_int(tile, STEP)
-    t_step = load_int(tile, STEP + 1)
-    z_step = load_int(tile, STEP + 2)
-    buffers = load_int(tile, BUFFERS)
     q = parameters_of(tile)
+    buffers = load_int(tile, BUFFERS)
     zero, one = real(0.0), real(1.0)
     own, sums, top = buffers + OWN * LANE_BYTES, buffers + SUM * LANE_BYTES, buffers + TOP * LANE_BYTES
     middle = stack_buffer(MIDDLE_BYTES)
     find_middle(buffers, n, q, middle)
     t_ahead = _ahead(tile, 1, n, count)
     for r in range(n):
+        x = load_int(tile, INPUT) + r * load_int(tile, STEP)
+        t = load_int(tile, INPUT + 1) + r * load_int(tile, STEP + 1)
+        z = load_int(tile, INPUT + 2) + r * load_int(tile, STEP + 2)
         m0 = real(load_wide(top, r)) if TOP_1 else zero
         y = real(load_wide(own, r)) if HAS_Y else one
-        g = (
-            real(load_wide(middle, r)),
-            real(load_wide(middle + LANE_BYTES, r)),
-            real(load_wide(middle + 2 * LANE_BYTES, r)),
-        )
+        g = middle_at(middle, r)
         s2 = s3 = 0.0
         start = 0
         while start < count:
             first, size, skip = next_chunk(start, 0, count, SHORT_SUM)
             start = first + size
             if HAS_T:
-                ask_for(t + t_ahead + r * t_step + first * ITEMSIZE, size * ITEMSIZE)
+                ask_for(t + t_ahead + first * ITEMSIZE, size * ITEMSIZE)
             short_2 = short_3 = zero
             for i in range(size):
                 new = not_before(i, skip)
-                xi = load(x + r * x_step, first + i)
-                xi = xi - m0 if SOFTMAX else xi
-                ti = load(t + r * t_step, first + i) if HAS_T else one
-                zi = load(z + r * z_step, first + i) if HAS_Z else one
+                xi = load(x, first + i) - m0 if SOFTMAX else load(x, first + i)
+                ti = load(t, first + i) if HAS_T else one
+                zi = load(z, first + i) if HAS_Z else one
                 a = LATER(xi, ti, zi, y, (m0, zero, zero), g, q)
                 short_2 = accumulate(short_2, select(new, a[0], zero))
                 short_3 = accumulate(short_3, select(new, a[1], zero))
             s2 += short_2
             s3 += short_3
-        store_wide(sums + 2 * LANE_BYTES, r, load_wide(sums + 2 * LANE_BYTES, r) + s2)
-        store_wide(sums + 3 * LANE_BYTES, r, load_wide(sums + 3 * LANE_BYTES, r) + s3)
+        add_to(sums + 2 * LANE_BYTES, r, s2)
+        add_to(sums + 3 * LANE_BYTES, r, s3)
 
 
 @Template
