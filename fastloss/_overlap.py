@@ -14,6 +14,7 @@ from fastloss._softmax import SplitPlan, class_axis
 
 #: Lanes of a tile: many where all of it stays in the first-level cache, and enough to read planes in long pieces.
 MAX_LANES = 1024
+#: Exponentials and what is said of each lane want room there too: with 1,024 lanes few classes took a fifth longer.
 MAX_LANES_OF_SOFTMAX = 256
 LEAST_LANES_OF_PLANES = 256
 LANE_TILE_BYTES = 32768
@@ -226,8 +227,9 @@ def build(
     nanoseconds = elements * NANOSECONDS[activation] * (2 if compute == "float64" else 1)
     few = LANE_TILE_BYTES // (size * classes)
     lanes = max(few, min(LEAST_LANES_OF_PLANES, PLANE_TILE_BYTES // (size * classes)))
-    group = lanes_cpu.lane_group(classes, size)
-    most = MAX_LANES_OF_SOFTMAX if activation == "softmax" else MAX_LANES
+    group, most = lanes_cpu.LANE_GROUP, MAX_LANES
+    if activation == "softmax":
+        group, most = lanes_cpu.lane_group(classes, size), MAX_LANES_OF_SOFTMAX
     lanes = max(group, min(most, lanes) // group * group)
     chunk = block_size(
         image_length,

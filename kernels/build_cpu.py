@@ -107,7 +107,6 @@ def names_of(dtype):
         "bits_of_least": ordinals_cpu.MEMORY[dtype].least,
         "largest_ordinal": ordinals_cpu.MEMORY[dtype].largest,
         "outermost_bits": ordinals_cpu.MEMORY[dtype].outermost,
-        "no_bits": ordinals_cpu.MEMORY[dtype].no_bits,
         "beyond": ordinals_cpu.MEMORY[dtype].beyond,
         "accumulate": memory_cpu.ACCUMULATE[compute],
         "gather": memory_cpu.GATHERS[dtype],

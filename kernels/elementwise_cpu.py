@@ -256,8 +256,8 @@ def counts(mode, low, high, arguments, partial):
         for operand in range(3):
             if checked & (1 << operand):
                 x = load_int(arguments, INPUT + operand)
-                outermost = no_bits()
-                for i in range(high):
+                outermost = load_bits(x, 0)
+                for i in range(1, high):
                     outermost = outermost_bits(outermost, load_bits(x, i))
                 suspicious |= beyond(outermost, real(load_double(arguments, HIGHEST + operand)))
         first = -1

@@ -98,9 +98,9 @@ def of_memory(dtype):
     By the ``larger`` and the ``smaller`` of all bits, which take less than turning negative ones round. ``load`` gives
     bits, ``least`` those of -infinity, and ``largest`` of both extremes the ordinal, of the arithmetic's type.
 
-    The ``outermost`` of bits, beginning with ``no_bits()``, is the largest of numbers >= 0: unsigned, their bits are in
-    their order, and those of negative numbers, of -0 too, and of NaN come after them. So where it is not ``beyond`` a
-    limit, all are in [0, limit].
+    The ``outermost`` of bits is the largest of numbers >= 0: unsigned, their bits are in their order, and those of
+    negative numbers, of -0 too, and of NaN come after them. So where it is not ``beyond`` a limit, all are in
+    [0, limit].
     """
     width = _integers(8 * ITEMSIZE[dtype])
     bits, number = width.ir, width.type
@@ -131,10 +131,6 @@ def of_memory(dtype):
         return wide.type(number, number), codegen
 
     @intrinsic
-    def no_bits(typingctx):
-        return number(), lambda context, builder, signature, args: ir.Constant(bits, 0)
-
-    @intrinsic
     def beyond(typingctx, found, limit):
         def codegen(context, builder, signature, args):
             return builder.icmp_unsigned(">", args[0], builder.bitcast(narrowed(builder, args[1]), bits))
@@ -144,7 +140,6 @@ def of_memory(dtype):
     return SimpleNamespace(
         load=load_bits,
         outermost=llvm_function("umax", 2, width),
-        no_bits=no_bits,
         beyond=beyond,
         larger=llvm_function("smax", 2, width),
         smaller=llvm_function("smin", 2, width),
