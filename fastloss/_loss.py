@@ -251,9 +251,13 @@ class Prepared:
         """From the shape and dtype of the computation to those of the argument."""
         if gradient.finished:
             return grad
-        if tuple(grad.shape) != tuple(original.shape):
-            grad = self.backend.sum_to(grad, self.shapes[gradient.argument]).reshape(original.shape)
-        return self.backend.cast(grad, self.grad_dtype(original))
+        return self.fitted(gradient.argument, grad, tuple(original.shape), self.grad_dtype(original))
+
+    def fitted(self, argument: int, grad: Any, shape: tuple[int, ...], dtype: str) -> Any:
+        """The gradient by an argument of that shape and dtype."""
+        if tuple(grad.shape) != shape:
+            grad = self.backend.sum_to(grad, self.shapes[argument]).reshape(shape)
+        return self.backend.cast(grad, dtype)
 
 
 #: All of them, internal ones too, by a key that a graph of torch.compile can hold.

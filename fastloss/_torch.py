@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import math
 from typing import Any
 
@@ -299,6 +300,9 @@ class _EagerGradient(_LossFunction):
         return tuple(given)
 
 
+_AS_IT_IS = contextlib.nullcontext()
+
+
 class _LateGradient(_LossFunction):
     """Forward: the value, and what the backward pass needs of each row. Backward: the gradient, written once."""
 
@@ -315,11 +319,19 @@ class _LateGradient(_LossFunction):
         *operands, statistics = ctx.saved_tensors
         if found.direct:
             operands += found.missing
-        needs = ctx.needs_input_grad
-        if not torch.is_grad_enabled():
-            return tuple(_finished(spec, found, tuple(operands), upstream, statistics, denominator, needs))  # type: ignore[arg-type]
-        with torch.no_grad():
-            grads = _finished(spec, found, tuple(operands), upstream, statistics, denominator, needs)  # type: ignore[arg-type]
+        again = torch.is_grad_enabled()
+        with torch.no_grad() if again else _AS_IT_IS:
+            grads = _finished(
+                spec,
+                found,
+                tuple(operands),  # type: ignore[arg-type]
+                upstream,
+                statistics,
+                denominator,
+                ctx.needs_input_grad,
+            )
+        if not again:
+            return tuple(grads)
         sources = (*operands[:DIFFERENTIABLE], upstream)
         return tuple(None if grad is None else _Once.apply(spec.name, grad, *sources) for grad in grads)
 
@@ -374,9 +386,9 @@ def _finished(
     for name, grad in zip(wrt, grads, strict=True):
         index = spec.argument_of[name]
         shape, dtype = found.originals[index]
-        if grad.shape != shape:
-            grad = TORCH.sum_to(grad, found.shapes[index]).reshape(shape)
-        given[2 + index] = grad if grad.dtype == dtype else grad.to(dtype)
+        if grad.shape != shape or grad.dtype != dtype:
+            grad = found.fitted(index, grad, shape, _NAMES[dtype])
+        given[2 + index] = grad
     return given
 
 
@@ -478,9 +490,7 @@ def _op_backward(upstream: Any, statistics: Any, denominator: Any, *arguments: A
         if grad is None:
             result.append(torch.empty(0))
             continue
-        if grad.shape != original.shape:
-            grad = TORCH.sum_to(grad, found.shapes[index]).reshape(original.shape)
-        result.append(grad.to(original.dtype).contiguous())
+        result.append(found.fitted(index, grad, tuple(original.shape), _NAMES[original.dtype]).contiguous())
     return tuple(result)
 
 
