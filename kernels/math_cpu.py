@@ -508,13 +508,13 @@ def _functions(width):
 
     @jit
     def log1p_positive(x):
-        """log(1 + x) for x >= 0 or NaN: 1.0 ulp (float32), 0.9 ulp (float64), but for denormals."""
+        """log(1 + x) for x >= 0 or NaN: 1.0 ulp (float32), 0.9 ulp (float64); of a denormal 2 ulp."""
         x = T(x)
         return select(x < INF, log1p_split(x, ONE + x), x)
 
     @jit
     def log1p_unit(e):
-        """log1p(e) for 0 <= e <= 1: 1.0 ulp (float32), 1.25 ulp (float64)."""
+        """log1p(e) for 0 <= e <= 1: 1.15 ulp (float32), 1.25 ulp (float64)."""
         if SINGLE:
             square = e * e
             return fma(square, unit_polynomial(e, e), e)
