@@ -114,7 +114,18 @@ class KernelCompiler(compiler.CompilerBase):
         return [_PASSES]
 
 
+#: LLVM prefers 256 bits on Intel's processors with AVX-512, of which some slow down when they use more. These loops do
+#: enough with what they load that more is faster all the same: see docs/notes/kernels.md.
+_WIDTH = '"prefer-vector-width"="512"'
+
+
 class _KernelLibrary(JITCodeLibrary):
+    def add_ir_module(self, ir_module):
+        for function in ir_module.functions:
+            if not function.is_declaration:
+                set.add(function.attributes, _WIDTH)  # llvmlite's own ``add`` knows no attributes with a value
+        super().add_ir_module(ir_module)
+
     # One round of LLVM's passes, over everything at once: Numba's rounds before it gather reference counts.
     def _optimize_functions(self, module):
         module.data_layout = self._codegen._data_layout
