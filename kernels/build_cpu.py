@@ -101,6 +101,7 @@ def names_of(dtype):
         "real": np.float64 if compute == "float64" else np.float32,
         "load": memory_cpu.LOADS[dtype],
         "store": memory_cpu.STORES[dtype],
+        "load_back": memory_cpu.OUTPUT_LOADS[dtype],
         "load_bits": ordinals_cpu.MEMORY[dtype].load,
         "larger_bits": ordinals_cpu.MEMORY[dtype].larger,
         "smaller_bits": ordinals_cpu.MEMORY[dtype].smaller,

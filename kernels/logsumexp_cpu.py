@@ -1,12 +1,12 @@
 """The maximum of logits that lie side by side, and what all their other exponentials sum to beside it.
 
-``SOFTCAP_ON``: logits go through a tanh cap first.
+``SOFTCAP_ON``: logits go through a tanh cap first. ``KEEPS``: the exponentials may be kept.
 """
 
 import numpy as np
 
 from fastloss.kernels.build_cpu import Template, rounded
-from fastloss.kernels.memory_cpu import ask_for, stack_buffer
+from fastloss.kernels.memory_cpu import ask_for, ask_for_writing, stack_buffer
 
 #: Elements of a row that are summed in the type of the arithmetic before the sum joins a float64.
 CHUNK = 4096
@@ -14,6 +14,7 @@ CHUNK = 4096
 GROUP = 64
 GROUP_BYTES = 8 * GROUP
 SOFTCAP_ON = False
+KEEPS = False
 
 
 @Template
@@ -82,7 +83,18 @@ def _add_group(z, n, skip, top, cap, sums, others):
 
 
 @Template
-def beside_top(z, n, ahead, top, cap):
+def _keep_group(z, top, sums, others, kept):
+    # A whole group, whose exponentials are wanted afterwards.
+    for j in range(GROUP):
+        d = load(z, j) - top
+        e = exp_softmax(d)
+        store(kept, j, e)
+        store_sum(sums, j, load_sum(sums, j) + select(is_other(d), e, real(0.0)))
+        store_count(others, j, count_other(load_count(others, j), d))
+
+
+@Template
+def beside_top(z, n, ahead, top, cap, kept=0):
     """(sum of exp(z - top) of those of n logits that are below the top, how many are not).
 
     All maxima but one are among the others: they are counted, and left out of the sum, where small terms would be lost
@@ -102,7 +114,11 @@ def beside_top(z, n, ahead, top, cap):
         while base + GROUP <= last:
             if ahead != 0:
                 ask_for(z + ahead + base * ITEMSIZE, GROUP * ITEMSIZE)
-            _add_group(z + base * ITEMSIZE, GROUP, 0, top, cap, sums, others)
+            if KEEPS and kept != 0:
+                ask_for_writing(kept + ahead + base * ITEMSIZE, GROUP * ITEMSIZE)
+                _keep_group(z + base * ITEMSIZE, top, sums, others, kept + base * ITEMSIZE)
+            else:
+                _add_group(z + base * ITEMSIZE, GROUP, 0, top, cap, sums, others)
             base += GROUP
         if base < last:
             if n >= GROUP:

@@ -144,6 +144,8 @@ LOADS, STORES = _loaders("input"), _storers("output")
 #: For copies of input into a buffer that ``LOADS`` reads again.
 GATHERS = _storers("input")
 TILE_LOADS, TILE_STORES = _loaders("tile"), _storers("tile")
+#: For what a kernel wrote to an output and goes on with.
+OUTPUT_LOADS = _loaders("output")
 SUM_LOADS, SUM_STORES = _loaders("sum"), _storers("sum")
 ITEMSIZE = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 #: The type the arithmetic of a storage dtype runs in.
