@@ -156,17 +156,19 @@ def _smooth_dot(x, stride, first, last, class_weight, top, cap, buffer):
 
 
 @Template
-def _slopes(x, stride, g, g_stride, first, last, kept, ahead, ahead_too, top, factor, buffer, slopes):
-    """The gradient of a row but for its label. The next row's is asked for; with ``ahead_too`` its logits are, too.
+def _slopes(x, stride, g, g_stride, first, last, kept, ahead, ahead_too, top, factor, shift, buffer, slopes):
+    """The gradient of a row but for its label, exp(d) * factor - shift.
 
-    ``kept``: the exponentials of whole groups lie there already. They are 9 of 11 vector operations; rows of 1,000
-    and more take 8 to 15% less for value and gradient on a processor that computes slower than it copies.
+    The next row's is asked for; with ``ahead_too`` its logits are, too. ``kept``: the exponentials of whole groups
+    lie there already (9 of 11 vector operations), and beside_top has asked for half of what is next.
     """
     start = first
     if KEEPS and kept:
-        start = last // GROUP * GROUP
-        for i in range(start):
-            store(g, i, load_back(g, i) * factor)
+        for base in range(0, last - GROUP + 1, GROUP):
+            ask_for_writing(g + ahead + (base + GROUP // 2) * ITEMSIZE, GROUP // 2 * ITEMSIZE)
+            for i in range(base, base + GROUP):
+                store(g, i, load_back(g, i) * factor - shift)
+            start = base + GROUP
     while start < last:
         start, n, _ = next_chunk(start, first, last, CHUNK)
         z = _chunk(x, stride, start, n, buffer)
@@ -180,20 +182,20 @@ def _slopes(x, stride, g, g_stride, first, last, kept, ahead, ahead_too, top, fa
                         ask_for(z + ahead + base * ITEMSIZE, GROUP * ITEMSIZE)
                 if ITEMSIZE < REALSIZE:
                     for i in range(GROUP):
-                        store_tile(slopes, base + i, exp_softmax(load(z, base + i) - top) * factor)
+                        store_tile(slopes, base + i, exp_softmax(load(z, base + i) - top) * factor - shift)
                 else:
                     for i in range(GROUP):
-                        store(out, base + i, exp_softmax(load(z, base + i) - top) * factor)
+                        store(out, base + i, exp_softmax(load(z, base + i) - top) * factor - shift)
             # Rounding to 16 bits waits for a long chain of operations, in a loop of its own for none: the
             # gradient of bfloat16 takes three quarters of the time so.
             if ITEMSIZE < REALSIZE:
                 for i in range(whole):
                     store(out, i, load_tile(slopes, i))
             for i in range(whole, n):
-                store(out, i, exp_softmax(load(z, i) - top) * factor)
+                store(out, i, exp_softmax(load(z, i) - top) * factor - shift)
         else:
             for i in range(n):
-                store(out, i * g_stride, exp_softmax(load(z, i) - top) * factor)
+                store(out, i * g_stride, exp_softmax(load(z, i) - top) * factor - shift)
         start += n
 
 
@@ -279,8 +281,9 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
     buffer = stack_buffer(CHUNK_BYTES)
     target_buffer = stack_buffer(CHUNK_BYTES)
     weigh_classes = FULL and class_weight != 0
+    weighs_smoothing = weigh_classes and smoothing != zero
     weight_sum = real(classes)
-    if FULL and weigh_classes and smoothing != zero:
+    if FULL and weighs_smoothing:
         wide_sum = 0.0
         for c in range(classes):
             wide_sum += load_real(class_weight, c)
@@ -343,7 +346,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
         ahead = ITEMSIZE * (load_int(arguments, OUTER_STRIDE) if inner == 1 else load_int(arguments, INNER_STRIDE))
         if SPLIT:
             ahead = ITEMSIZE * PIECE
-        kept = 0
+        exponentials = 0
         g = grads + ITEMSIZE * (
             outer_index * load_int(arguments, GRAD_OUTER_STRIDE) + inner_index * load_int(arguments, GRAD_INNER_STRIDE)
         )
@@ -353,9 +356,9 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
             top = load_real(statistics, KEPT_NUMBERS * position)
             others = load_real(statistics, KEPT_NUMBERS * position + 1)
         else:
-            if KEEPS and flags & GRAD and class_stride == 1 and grad_class_stride == 1:
-                kept = g
-            top, others = _top_and_others(x, class_stride, first, last, ahead, cap, buffer, kept)
+            if KEEPS and flags & GRAD and class_stride == 1 and grad_class_stride == 1 and not weighs_smoothing:
+                exponentials = g
+            top, others = _top_and_others(x, class_stride, first, last, ahead, cap, buffer, exponentials)
             if flags & STATS and not SPLIT:
                 store_real(statistics, KEPT_NUMBERS * position, top)
                 store_real(statistics, KEPT_NUMBERS * position + 1, others)
@@ -407,7 +410,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
             slope = mass + real(2.0) * z_loss * (top + log_sum) if FULL else mass
         if flags & GRAD:
             factor = row_scale * slope * over_sum
-            if FULL or not INDEX:
+            if PROBABILITIES or SOFTCAP_ON or (FULL and weighs_smoothing):
                 _dense_slopes(
                     x,
                     class_stride,
@@ -435,11 +438,12 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                     grad_class_stride,
                     first,
                     last,
-                    kept != 0,
+                    exponentials != 0,
                     ahead,
                     backward,
                     top,
                     factor,
+                    row_scale * smoothing if FULL else zero,
                     buffer,
                     target_buffer,
                 )
