@@ -261,7 +261,8 @@ class ElementwiseProblem:
         plain = not has_weights and ignored is None and (upstream is None or one_upstream)
         formula = style.template({**self.options, **self.constants})
         constants = {"FORMULA": formula, "PLAIN": plain, "HAS_THIRD": operands[2] is not None}
-        constants |= self.constants
+        long = style.row.transcendental and not formula.fills
+        constants |= {"LONG": long, **self.constants}
         staged = formula.first is not None
         slopes_staged = staged and formula.slopes_too
         constants |= {"STAGED": staged, "SLOPES_STAGED": slopes_staged}
@@ -269,9 +270,8 @@ class ElementwiseProblem:
             constants["FIRST"] = formula.first
         compiled: dict[int, Any] = {}
         if flags & launch.VALUE:
-            checked = bool(style.checked)
-            asks = {"ASKS": staged or checked, "ASKS_SLOPES": slopes_staged or checked}
-            compiled[kernels.LOOPS] = build_cpu.kernel(kernels.loops, dtype, **constants, **asks)
+            asks = long or staged or bool(style.checked)
+            compiled[kernels.LOOPS] = build_cpu.kernel(kernels.loops, dtype, **constants, ASKS=asks)
         fused = flags & launch.VALUE and self.reduction != "none"
         for operand, flag in enumerate((launch.GRAD, launch.GRAD_TARGET, launch.GRAD_THIRD)):
             if flags & flag and (operand or not fused):

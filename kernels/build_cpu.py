@@ -36,11 +36,12 @@ KERNEL_SIGNATURE = types.void(types.intp, types.intp, types.intp, types.intp, ty
 class Template:
     """A kernel, or a helper of kernels, whose globals are bound when it is known for which dtype."""
 
-    def __init__(self, function, fastmath=FASTMATH, first=None, slopes_too=True):
+    def __init__(self, function, fastmath=FASTMATH, first=None, slopes_too=True, fills=False):
         self.function = function
         self.fastmath = set(fastmath)
         self.first = first
         self.slopes_too = slopes_too
+        self.fills = fills
         self.__doc__ = function.__doc__
 
     def bind(self, names, name):
@@ -91,6 +92,11 @@ def staged(first, slopes_too=True):
     value and gradient of arrays that no cache holds lose a tenth: not ``slopes_too``.
     """
     return lambda function: Template(function, first=first, slopes_too=slopes_too)
+
+
+def filling(function):
+    """A formula that fills the registers by itself: four vectors of it at once took 1.3 times as long (``tweedie``)."""
+    return Template(function, fills=True)
 
 
 def names_of(dtype):

@@ -9,6 +9,7 @@ here they stop at LLVM's intermediate code.
 import contextlib
 import gc
 
+from llvmlite import ir
 from numba import types
 from numba.core import compiler, typed_passes, untyped_passes
 from numba.core.ccallback import CFunc
@@ -17,6 +18,7 @@ from numba.core.compiler_machinery import PassManager, register_pass
 from numba.core.ir_utils import build_definitions
 from numba.core.registry import CPUDispatcher
 from numba.core.ssa import reconstruct_ssa
+from numba.extending import intrinsic
 
 
 class _PassManager(PassManager):
@@ -119,11 +121,47 @@ class KernelCompiler(compiler.CompilerBase):
 _WIDTH = '"prefer-vector-width"="512"'
 
 
+class _LoopId(ir.MDValue):
+    # Metadata that names a loop: it refers to itself, which is what tells it from others.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
+def _tell_llvm(ir_module):
+    """Say what LLVM cannot know of the functions of a module: how wide, and what turns of which loops go together."""
+    for function in ir_module.functions:
+        if not function.is_declaration:
+            set.add(function.attributes, _WIDTH)  # llvmlite's own ``add`` knows no attributes with a value
+        turns = getattr(function, "turns_together", 0)
+        if turns:
+            before = set()
+            for block in function.blocks:
+                before.add(block)
+                if isinstance(block.terminator, ir.Branch) and before.intersection(block.terminator.operands):
+                    count = ir_module.add_metadata(["llvm.loop.interleave.count", ir.IntType(32)(turns)])
+                    loop = _LoopId(ir_module, (), str(len(ir_module.metadata)))
+                    loop.operands = (loop, count)
+                    block.terminator.set_metadata("llvm.loop", loop)
+
+
+@intrinsic
+def four_turns_together(typingctx):
+    """Work on four turns of a vector loop at once, in all loops of this function.
+
+    A long formula is a chain of operations that wait for each other, and a processor does not look far beyond what
+    waits. LLVM by itself does this for short formulas only, where there is little to wait for.
+    """
+
+    def codegen(context, builder, signature, args):
+        builder.function.turns_together = 4
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
 class _KernelLibrary(JITCodeLibrary):
     def add_ir_module(self, ir_module):
-        for function in ir_module.functions:
-            if not function.is_declaration:
-                set.add(function.attributes, _WIDTH)  # llvmlite's own ``add`` knows no attributes with a value
+        _tell_llvm(ir_module)
         super().add_ir_module(ir_module)
 
     # One round of LLVM's passes, over everything at once: Numba's rounds before it gather reference counts.
@@ -167,6 +205,10 @@ class _HelperCompiler(KernelCompiler):
 
 class _HelperLibrary(CPUCodeLibrary):
     # Intermediate code for other libraries to take in.
+    def add_ir_module(self, ir_module):
+        _tell_llvm(ir_module)
+        super().add_ir_module(ir_module)
+
     def _optimize_functions(self, module):
         module.data_layout = self._codegen._data_layout
 

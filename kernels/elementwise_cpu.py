@@ -10,11 +10,13 @@ Two layers, so that a new formula compiles nothing but its own loops:
   place if contiguous, gathered into a buffer if strided or broadcast, a tile of ones if absent. It knows bytes only
   and is compiled once for all losses, dtypes and layouts.
 - ``loops`` and ``slopes`` run over one tile; compiled for each formula and dtype, without weights (``PLAIN``) or with.
-  A formula in two halves (``STAGED``) takes two loops. Their choices are ``select``, never ``a if c else b``: LLVM
-  turns such a branch into loads under a mask, which made a loop over memory twice as slow.
+  A formula in two halves (``STAGED``) takes two loops, a ``LONG`` one works on several vectors at once. Their choices
+  are ``select``, never ``a if c else b``: LLVM turns such a branch into loads under a mask, which made a loop over
+  memory twice as slow.
 """
 
 from fastloss.kernels.build_cpu import Template
+from fastloss.kernels.compiler_cpu import four_turns_together
 from fastloss.kernels.launch_cpu import (
     ADDRESSES,
     COUNTING,
@@ -97,6 +99,8 @@ def _parameters(arguments):
 @Template
 def _find(x, t, z, first, n, q, found):
     # The first halves of a formula.
+    if LONG:
+        four_turns_together()
     if STAGED:
         for i in range(first, first + n):
             zi = load(z, i) if HAS_THIRD else real(1.0)
@@ -130,12 +134,16 @@ def _loss_at(x, t, z, w, s, found, i, q, ignored):
 @Template
 def _add_up(x, t, z, w, s, losses, found, first, n, q, ignored):
     # Losses first .. first+n, to be added up.
+    if LONG:
+        four_turns_together()
     for i in range(first, first + n):
         store_tile(losses, i, _loss_at(x, t, z, w, s, found, i, q, ignored))
 
 
 @Template
 def _add_up_and_slope(x, t, z, w, s, u, losses, grad, found, first, n, q, ignored, scale):
+    if LONG:
+        four_turns_together()
     zero, one = real(0.0), real(1.0)
     for i in range(first, first + n):
         ti = load(t, i)
@@ -173,10 +181,10 @@ def loops(mode, low, high, arguments, partial):
         store_double(partial, 0, 0.0)
         return
     done = 0
-    if ASKS and (ASKS_SLOPES or mode == SUM):
+    if ASKS:
         # A loop that comes before this one, over the first halves or for numbers outside of the domain, computes little
-        # and would wait for memory: so here the next tile is asked for. What one loop reads alone, the processor
-        # follows by itself.
+        # and would wait for memory: so here the next tile is asked for. Four vectors at once, too, are more than the
+        # processor fetches by itself in time. What one short loop reads alone, it follows.
         for base in range(0, high - GROUP + 1, GROUP):
             at = (base + TILE) * ITEMSIZE
             ask_for(x + at, GROUP * ITEMSIZE)
@@ -212,6 +220,8 @@ def slopes(phase, low, high, arguments, partial):
     scale = real(load_double(arguments, SCALE))
     zero, one = real(0.0), real(1.0)
     found = stack_buffer(TILE_BYTES)
+    if LONG:
+        four_turns_together()
     if SLOPES_STAGED:
         _find(x, t, z, 0, high, q, found)
     for i in range(high):

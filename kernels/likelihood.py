@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastloss.kernels.build_cpu import Template
+from fastloss.kernels.build_cpu import Template, filling
 
 
 @Template
@@ -64,7 +64,7 @@ def exact_power(x, high, low):
     return y, select(fabs(y) < real(1000.0), r, real(0.0))
 
 
-@Template
+@filling
 def tweedie(x, t, z, q):
     """exp(a x) / a - t exp(b x) / b with a = 2 - p, b = 1 - p, each in two parts; BETWEEN: 1 < p < 2."""
     zero, one, half, infinite = real(0.0), real(1.0), real(0.5), real(np.inf)

@@ -1,13 +1,16 @@
 """Numba's compiler with the passes that kernels need: what it must not change, and what it saves."""
 
+import ctypes
 import gc
+import re
 
+import llvmlite.binding
 import numpy as np
 import pytest
 from numba import njit
 
-from fastloss.kernels.build_cpu import Template
-from fastloss.kernels.compiler_cpu import collector_asleep, helper
+from fastloss.kernels.build_cpu import FASTMATH, KERNEL_SIGNATURE, Template, names_of
+from fastloss.kernels.compiler_cpu import Kernel, collector_asleep, four_turns_together, helper
 
 
 @pytest.mark.parametrize("enabled", (True, False))
@@ -95,3 +98,48 @@ def test_one_helper_for_all_bindings_that_look_the_same_to_it():
     assert inner() is not inner(SHIFT=2)
     assert outer._helper(names) is outer._helper(dict(names))
     assert outer._helper(names) is not outer._helper({**names, "SHIFT": 2})  # seen through what it mentions
+
+
+@Template
+def _long_formula(phase, low, high, arguments, partial):
+    if TOGETHER:  # noqa: F821
+        four_turns_together()
+    one = real(1.0)  # noqa: F821
+    for i in range(low, high):
+        x = load(arguments, i)  # noqa: F821
+        y = x / (x * x + one)
+        y = y / (y * y + one)
+        y = y / (y * y + one)
+        y = y / (y * y + one)
+        y = y / (y * y + one)
+        y = y / (y * y + one)
+        store(partial, i, y)  # noqa: F821
+
+
+def _compiled(together):
+    # Not from the disk cache, which holds no intermediate code.
+    function = _long_formula.bind({**names_of("float32"), "TOGETHER": together}, f"long_formula_{together}")
+    compiled = Kernel(function, (KERNEL_SIGNATURE.args, KERNEL_SIGNATURE.return_type), set(FASTMATH))
+    compiled.compile()
+    return compiled
+
+
+@pytest.mark.parametrize("together", (False, True))
+def test_turns_of_a_loop_go_together(together):
+    """The vector loop has four divisions in place of one, and gives the same numbers."""
+    compiled = _compiled(together)
+    numbers, found = np.linspace(-3, 3, 1001, dtype=np.float32), np.zeros(1001, np.float32)
+    function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 5)(compiled.address)
+    function(0, 0, len(numbers), numbers.ctypes.data, found.ctypes.data)
+    y = numbers.astype(np.float64)
+    for _ in range(6):
+        y = y / (y * y + 1)
+    np.testing.assert_allclose(found, y, rtol=1e-6)
+    (loop,) = re.findall(r"^vector\.body:(.*?)^\S", compiled.inspect_llvm(), re.MULTILINE | re.DOTALL)
+    assert loop.count(" fdiv ") == (24 if together else 6)
+
+
+@pytest.mark.skipif(not llvmlite.binding.get_host_cpu_features().get("avx512f"), reason="no AVX-512 here")
+def test_vectors_are_as_wide_as_the_processor_has_them():
+    """Also where LLVM would rather not, as on Intel's."""
+    assert re.search(r" fdiv .*<16 x float>", _compiled(False).inspect_llvm())

@@ -623,3 +623,24 @@ def test_kornia():
     value, grad = fl.focal_loss.value_and_grad(x, t, 1.5, reduction="sum")
     np.testing.assert_allclose(value, want.item(), rtol=1e-5)
     np.testing.assert_allclose(grad, tensor.grad.numpy(), rtol=1e-4, atol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+@pytest.mark.parametrize("classes", (257, 320, 1000, 5000))
+@pytest.mark.parametrize("options", ({}, {"label_smoothing": 0.1}, {"z_loss": 0.01}))
+def test_kept_exponentials_give_the_same_gradient_as_new_ones(dtype, classes, options):
+    """Side by side, a gradient comes from the exponentials of the sum; with a stride they are computed again."""
+    rng = np.random.default_rng(0)
+    logits = (20 * rng.standard_normal((6, classes))).astype(dtype)
+    logits[1, ::3] = -np.inf
+    logits[2, 5:9] = logits[2].max() + 1  # several maxima
+    logits[3, 7] = np.nan
+    logits[4, 2] = np.inf
+    logits[5] *= 1e4
+    labels = rng.integers(0, classes, 6)
+    wide = np.empty((6, 2 * classes), dtype)
+    value, side_by_side = fl.cross_entropy.value_and_grad(logits, labels, reduction="none", **options)
+    again, strided = fl.cross_entropy.value_and_grad(logits, labels, reduction="none", out=wide[:, ::2], **options)
+    np.testing.assert_array_equal(value, again)
+    np.testing.assert_array_equal(side_by_side, strided)
+    assert np.isfinite(side_by_side[[0, 1, 2, 5]]).all() and side_by_side[0].any()
