@@ -200,27 +200,57 @@ def _slopes(x, stride, g, g_stride, first, last, kept, ahead, ahead_too, top, fa
 
 
 @Template
+def _dense_slope(e, t, i, class_weight, factor, scale, kept, spread):
+    # That of a class with exponential e, whose weight lies at i, as does its target.
+    wi = real(1.0)
+    if FULL and class_weight != 0:
+        wi = load_real(class_weight, i)
+    mass = spread if FULL else real(0.0)
+    if PROBABILITIES:
+        mass += kept * load(t, i) if FULL else load(t, i)
+    return e * factor - scale * wi * mass
+
+
+@Template
 def _dense_slopes(
-    x, stride, t, t_stride, g, g_stride, first, last, class_weight, top, cap, factor, scale, kept, spread, buffers
+    x,
+    stride,
+    t,
+    t_stride,
+    g,
+    g_stride,
+    first,
+    last,
+    exponentials,
+    ahead,
+    class_weight,
+    top,
+    cap,
+    factor,
+    scale,
+    kept,
+    spread,
+    buffers,
 ):
     """The gradient of a row every class of which has a target mass: probabilities, or smoothed by ``spread``."""
     one = real(1.0)
     over_cap = one / cap
     start = first
+    if KEEPS and exponentials and t_stride <= 1:
+        for base in range(0, last - GROUP + 1, GROUP):
+            ask_for_writing(g + ahead + (base + GROUP // 2) * ITEMSIZE, GROUP // 2 * ITEMSIZE)
+            for i in range(base, base + GROUP):
+                store(g, i, _dense_slope(load_back(g, i), t, i, class_weight, factor, scale, kept, spread))
+            start = base + GROUP
     while start < last:
         start, n, _ = next_chunk(start, first, last, CHUNK)
         z = _chunk(x, stride, start, n, buffers[0])
         tc = t if INDEX else _chunk(t, t_stride, start, n, buffers[1])
         out = g + start * g_stride * ITEMSIZE
+        weights = class_weight + start * REALSIZE if FULL and class_weight != 0 else class_weight
         for i in range(n):
             zi = logit(z, i, cap)
-            wi = one
-            if FULL and class_weight != 0:
-                wi = load_real(class_weight, start + i)
-            mass_i = spread if FULL else real(0.0)
-            if PROBABILITIES:
-                mass_i += kept * load(tc, i) if FULL else load(tc, i)
-            gi = exp_softmax(zi - top) * factor - scale * wi * mass_i
+            gi = _dense_slope(exp_softmax(zi - top), tc, i, weights, factor, scale, kept, spread)
             if SOFTCAP_ON:
                 gi *= one - (zi * over_cap) * (zi * over_cap)
             store(out, i * g_stride, gi)
@@ -356,7 +386,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
             top = load_real(statistics, KEPT_NUMBERS * position)
             others = load_real(statistics, KEPT_NUMBERS * position + 1)
         else:
-            if KEEPS and flags & GRAD and class_stride == 1 and grad_class_stride == 1 and not weighs_smoothing:
+            if KEEPS and flags & GRAD and class_stride == 1 and grad_class_stride == 1:
                 exponentials = g
             top, others = _top_and_others(x, class_stride, first, last, ahead, cap, buffer, exponentials)
             if flags & STATS and not SPLIT:
@@ -420,6 +450,8 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                     grad_class_stride,
                     first,
                     last,
+                    exponentials != 0,
+                    ahead,
                     class_weight,
                     top,
                     cap,

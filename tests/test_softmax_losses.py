@@ -627,8 +627,11 @@ def test_kornia():
 
 @pytest.mark.parametrize("dtype", (np.float32, np.float64))
 @pytest.mark.parametrize("classes", (257, 320, 1000, 5000))
-@pytest.mark.parametrize("options", ({}, {"label_smoothing": 0.1}, {"z_loss": 0.01}))
-def test_kept_exponentials_give_the_same_gradient_as_new_ones(dtype, classes, options):
+@pytest.mark.parametrize(
+    "options", ({}, {"label_smoothing": 0.1}, {"z_loss": 0.01}, {"label_smoothing": 0.1, "weight": 1})
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_kept_exponentials_give_the_same_gradient_as_new_ones(dtype, classes, options, kind):
     """Side by side, a gradient comes from the exponentials of the sum; with a stride they are computed again."""
     rng = np.random.default_rng(0)
     logits = (20 * rng.standard_normal((6, classes))).astype(dtype)
@@ -637,10 +640,12 @@ def test_kept_exponentials_give_the_same_gradient_as_new_ones(dtype, classes, op
     logits[3, 7] = np.nan
     logits[4, 2] = np.inf
     logits[5] *= 1e4
-    labels = rng.integers(0, classes, 6)
+    target = rng.integers(0, classes, 6) if kind == "index" else rng.dirichlet(np.ones(classes), 6).astype(dtype)
+    if "weight" in options:
+        options = {**options, "weight": rng.random(classes).astype(dtype)}
     wide = np.empty((6, 2 * classes), dtype)
-    value, side_by_side = fl.cross_entropy.value_and_grad(logits, labels, reduction="none", **options)
-    again, strided = fl.cross_entropy.value_and_grad(logits, labels, reduction="none", out=wide[:, ::2], **options)
+    value, side_by_side = fl.cross_entropy.value_and_grad(logits, target, reduction="none", **options)
+    again, strided = fl.cross_entropy.value_and_grad(logits, target, reduction="none", out=wide[:, ::2], **options)
     np.testing.assert_array_equal(value, again)
     np.testing.assert_array_equal(side_by_side, strided)
     assert np.isfinite(side_by_side[[0, 1, 2, 5]]).all() and side_by_side[0].any()
