@@ -1,8 +1,9 @@
-"""From JSON to tables and a plot: python bench/report.py [--readme] [--json FILE] [--catalogue FILE]
+"""From JSON to tables and a plot: python bench/report.py [--readme] [--json FILE] [--catalogue FILE] [--into FOLDER]
 
 Writes bench/results/table.md (also printed), details.md and benchmark.png; with --readme the block between
 <!-- benchmark --> and <!-- /benchmark --> of README.md too. What bench/catalogue.py and the benchmarks of single
-families found is part of the tables and of the block, once there are their files in bench/results/.
+families found is part of the tables and of the block, once there are their files in bench/results/. Another machine's
+go --into a folder of bench/results/, to which the block has a link.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, default=RESULTS / "latest.json")
     parser.add_argument("--catalogue", type=Path, default=RESULTS / "catalogue.json")
+    parser.add_argument("--into", type=Path, default=RESULTS, metavar="FOLDER")
     parser.add_argument("--readme", action="store_true", help="rewrite the block in README.md")
     arguments = parser.parse_args()
     results = json.loads(arguments.json.read_text())
@@ -50,13 +52,14 @@ def main() -> int:
     catalogue = ""
     if arguments.catalogue.exists():
         found = json.loads(arguments.catalogue.read_text())
-        catalogue = "\n".join(catalogue_summary(found))
+        catalogue = "\n".join(catalogue_summary(found, arguments.into))
         long += ["", *catalogue_details(found)]
-    RESULTS.mkdir(exist_ok=True)
-    others = wholes.tables(RESULTS)
-    (RESULTS / "table.md").write_text("\n\n".join(filter(None, (short, catalogue, others))) + "\n")
-    (RESULTS / "details.md").write_text("\n".join(long) + "\n")
-    plot(entries, RESULTS / "benchmark.png")
+    folder = arguments.into
+    folder.mkdir(exist_ok=True)
+    others = wholes.tables(folder)
+    (folder / "table.md").write_text("\n\n".join(filter(None, (short, catalogue, others))) + "\n")
+    (folder / "details.md").write_text("\n".join(long) + "\n")
+    plot(entries, folder / "benchmark.png")
     print(short, catalogue, others, sep="\n\n")
     if arguments.readme:
         text = README.read_text()
@@ -65,9 +68,22 @@ def main() -> int:
             return 1
         before, after = text.split(BEGIN, 1)[0], text.split(END, 1)[1]
         picture = "![Times of the peers over those of fastloss, and shares of the limit](bench/results/benchmark.png)"
-        block = "\n\n".join(filter(None, (short, picture, catalogue, others)))
+        block = "\n\n".join(filter(None, (short, picture, catalogue, others, elsewhere())))
         README.write_text(f"{before}{BEGIN}\n{block}\n{END}{after}")
     return 0
+
+
+def elsewhere() -> str:
+    """Links to the tables of other machines, each with the first sentence that it begins with."""
+    tables = sorted(RESULTS.glob("*/table.md"))
+    lines = [
+        f"- [{table.parent.name}](bench/results/{table.parent.name}/table.md): {_first(table)}" for table in tables
+    ]
+    return "\n".join(["On other machines:", "", *lines]) if lines else ""
+
+
+def _first(table: Path) -> str:
+    return table.read_text().partition(";")[0] + "."
 
 
 def conditions(results: dict[str, Any], entries: list[dict[str, Any]]) -> list[str]:
@@ -260,7 +276,8 @@ def catalogue_details(results: dict[str, Any]) -> list[str]:
     return found
 
 
-def catalogue_summary(results: dict[str, Any]) -> list[str]:
+def catalogue_summary(results: dict[str, Any], folder: Path) -> list[str]:
+    page = (folder / "details.md").resolve().relative_to(README.parent)
     lines = catalogue_lines(results)
     verdicts = [verdict for line in lines for verdict in line.verdicts.values()]
     families: dict[str, list[Line]] = {}
@@ -270,7 +287,7 @@ def catalogue_summary(results: dict[str, Any]) -> list[str]:
     rows = [
         f"Every loss of the catalogue, measured on {results['machine_info']['date']}: "
         f"{sum(verdict.passed for verdict in verdicts)} of {len(verdicts)} goals reached by {len(lines)} losses; each "
-        "in [details.md](bench/results/details.md). Value and gradient, the median of a family and its worst loss in "
+        f"in [details.md]({page}). Value and gradient, the median of a family and its worst loss in "
         "brackets; *64* is 64 elements, *first call* compiles.",
         *(f"**Not measured: {name}.**" for name in results["failures"]),
         *(["**A quick run: rough numbers.**"] if any(entry["quick"] for entry in results["benchmarks"]) else []),

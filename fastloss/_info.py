@@ -47,7 +47,7 @@ def _version(name: str) -> str | None:
 def _vector_bits(features: Any) -> int:
     for feature, bits in (("avx512f", 512), ("avx2", 256), ("avx", 256)):
         if features.get(feature):
-            return 256 if bits == 512 and features.get("prefer-256-bit") else bits
+            return bits
     return 128
 
 
