@@ -132,35 +132,31 @@ def _tell_llvm(ir_module):
     for function in ir_module.functions:
         if not function.is_declaration:
             set.add(function.attributes, _WIDTH)  # llvmlite's own ``add`` knows no attributes with a value
-        told = getattr(function, "about_loops", None)
-        if told:
+        turns = getattr(function, "turns_together", 0)
+        if turns:
             before = set()
             for block in function.blocks:
                 before.add(block)
                 if isinstance(block.terminator, ir.Branch) and before.intersection(block.terminator.operands):
-                    what = ir_module.add_metadata([told[0], ir.IntType(32)(told[1])])
+                    count = ir_module.add_metadata(["llvm.loop.interleave.count", ir.IntType(32)(turns)])
                     loop = _LoopId(ir_module, (), str(len(ir_module.metadata)))
-                    loop.operands = (loop, what)
+                    loop.operands = (loop, count)
                     block.terminator.set_metadata("llvm.loop", loop)
 
 
-def _about_loops(name, number):
-    def tell(typingctx):
-        def codegen(context, builder, signature, args):
-            builder.function.about_loops = name, number
-            return context.get_dummy_value()
+@intrinsic
+def four_turns_together(typingctx):
+    """Work on four turns of a vector loop at once, in all loops of this function.
 
-        return types.void(), codegen
+    A long formula is a chain of operations that wait for each other, and a processor does not look far beyond what
+    waits. LLVM by itself does this for short formulas only, where there is little to wait for.
+    """
 
-    return intrinsic(tell)
+    def codegen(context, builder, signature, args):
+        builder.function.turns_together = 4
+        return context.get_dummy_value()
 
-
-#: Work on four turns of a vector loop at once, in all loops of the function that calls this. A long formula is a chain
-#: of operations that wait for each other, and a processor does not look far beyond what waits. LLVM by itself does this
-#: for short formulas only, where there is little to wait for.
-four_turns_together = _about_loops("llvm.loop.interleave.count", 4)
-#: Make no vector loops of those of the function that calls this, which have few turns: compiling them takes longer.
-one_turn_each = _about_loops("llvm.loop.vectorize.width", 1)
+    return types.void(), codegen
 
 
 class _KernelLibrary(JITCodeLibrary):

@@ -16,7 +16,7 @@ Two layers, so that a new formula compiles nothing but its own loops:
 """
 
 from fastloss.kernels.build_cpu import Template
-from fastloss.kernels.compiler_cpu import four_turns_together, one_turn_each
+from fastloss.kernels.compiler_cpu import four_turns_together
 from fastloss.kernels.launch_cpu import (
     ADDRESSES,
     COUNTING,
@@ -132,18 +132,6 @@ def _loss_at(x, t, z, w, s, found, i, q, ignored):
 
 
 @Template
-def _loss_and_slope_at(x, t, z, w, s, u, found, i, q, ignored, scale):
-    zero, one = real(0.0), real(1.0)
-    ti = load(t, i)
-    result = FORMULA(load(x, i), ti, load(z, i) if HAS_THIRD else one, _with_slopes(x, t, z, q, found, i))
-    if PLAIN:
-        return result[0], result[1] * scale
-    wi = load(w, i) * load(s, i)
-    none = (ti == ignored) | (wi == zero)
-    return select(none, zero, result[0] * wi), select(none, zero, result[1] * wi * (scale * load(u, i)))
-
-
-@Template
 def _add_up(x, t, z, w, s, losses, found, first, n, q, ignored):
     # Losses first .. first+n, to be added up.
     if LONG:
@@ -156,23 +144,18 @@ def _add_up(x, t, z, w, s, losses, found, first, n, q, ignored):
 def _add_up_and_slope(x, t, z, w, s, u, losses, grad, found, first, n, q, ignored, scale):
     if LONG:
         four_turns_together()
+    zero, one = real(0.0), real(1.0)
     for i in range(first, first + n):
-        loss, slope = _loss_and_slope_at(x, t, z, w, s, u, found, i, q, ignored, scale)
-        store_tile(losses, i, loss)
-        store(grad, i, slope)
-
-
-@Template
-def _few(mode, x, t, z, w, s, u, losses, grad, found, n, q, ignored, scale):
-    # Less than a group, with or without slopes.
-    one_turn_each()
-    for i in range(n):
-        if mode == SUM:
-            store_tile(losses, i, _loss_at(x, t, z, w, s, found, i, q, ignored))
+        ti = load(t, i)
+        result = FORMULA(load(x, i), ti, load(z, i) if HAS_THIRD else one, _with_slopes(x, t, z, q, found, i))
+        if PLAIN:
+            store_tile(losses, i, result[0])
+            store(grad, i, result[1] * scale)
         else:
-            loss, slope = _loss_and_slope_at(x, t, z, w, s, u, found, i, q, ignored, scale)
-            store_tile(losses, i, loss)
-            store(grad, i, slope)
+            wi = load(w, i) * load(s, i)
+            none = (ti == ignored) | (wi == zero)
+            store_tile(losses, i, select(none, zero, result[0] * wi))
+            store(grad, i, select(none, zero, result[1] * wi * (scale * load(u, i))))
 
 
 @Template
@@ -197,26 +180,25 @@ def loops(mode, low, high, arguments, partial):
             store(losses, i, _loss_at(x, t, z, w, s, found, i, q, ignored))
         store_double(partial, 0, 0.0)
         return
-    if ASKS and high >= GROUP:
+    done = 0
+    if ASKS:
         # A loop that comes before this one, over the first halves or for numbers outside of the domain, computes little
         # and would wait for memory: so here the next tile is asked for. Four vectors at once, too, are more than the
         # processor fetches by itself in time. What one short loop reads alone, it follows.
-        for base in range(0, high, GROUP):
-            first = min(base, high - GROUP)
-            at = (first + TILE) * ITEMSIZE
+        for base in range(0, high - GROUP + 1, GROUP):
+            at = (base + TILE) * ITEMSIZE
             ask_for(x + at, GROUP * ITEMSIZE)
             ask_for(t + at, GROUP * ITEMSIZE)
             if mode == SUM:
-                _add_up(x, t, z, w, s, losses, found, first, GROUP, q, ignored)
+                _add_up(x, t, z, w, s, losses, found, base, GROUP, q, ignored)
             else:
                 ask_for_writing(grad + at, GROUP * ITEMSIZE)
-                _add_up_and_slope(x, t, z, w, s, u, losses, grad, found, first, GROUP, q, ignored, scale)
-    elif ASKS:
-        _few(mode, x, t, z, w, s, u, losses, grad, found, high, q, ignored, scale)
-    elif mode == SUM:
-        _add_up(x, t, z, w, s, losses, found, 0, high, q, ignored)
+                _add_up_and_slope(x, t, z, w, s, u, losses, grad, found, base, GROUP, q, ignored, scale)
+            done = base + GROUP
+    if mode == SUM:
+        _add_up(x, t, z, w, s, losses, found, done, high - done, q, ignored)
     else:
-        _add_up_and_slope(x, t, z, w, s, u, losses, grad, found, 0, high, q, ignored, scale)
+        _add_up_and_slope(x, t, z, w, s, u, losses, grad, found, done, high - done, q, ignored, scale)
     total = real(0.0)
     for i in range(high):
         total = accumulate(total, load_tile(losses, i))
