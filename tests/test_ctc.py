@@ -565,9 +565,11 @@ def child_grows(root, case, most):
         fl.ctc_loss.value_and_grad(logits, *others, from_logits=True, out=out)
 
     step()
-    ctypes.CDLL(None).malloc_trim(0)  # what that call gave back counts again
-    taken = resident_growth(step) / (4 * frames * (2 * longest + 1) * samples)
-    assert taken <= most, taken
+    taken = []
+    for _ in range(3):  # of some twenty pages, and other things in a process take pages too
+        ctypes.CDLL(None).malloc_trim(0)  # what the call before gave back counts again
+        taken.append(resident_growth(step) / (4 * frames * (2 * longest + 1) * samples))
+    assert 0 < min(taken) <= most, taken
 
 
 @pytest.mark.skipif(sys.platform != "linux" or platform.libc_ver()[0] != "glibc", reason="asks Linux and glibc")

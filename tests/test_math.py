@@ -516,7 +516,7 @@ def problem_of_loop(dispatcher, reference):
     widest = min(width_of(loop) for loop in loops_of(reference))
     if widest == len(PACKED):
         return "the reference loop is not vectorised: the test does not know this processor's assembly"
-    if not any(width_of(loop) == widest and FUSED.search(loop) for loop in loops):
+    if not any(width_of(loop) <= widest and FUSED.search(loop) for loop in loops):
         return "no loop of packed fused multiply-adds at the width LLVM prefers"
     return None
 
