@@ -1,21 +1,20 @@
-"""The CPU's exp, log and relatives: accuracy over the whole range, special values, and that loops over them vectorise.
+"""The CPU's exp, log and relatives: accuracy over the whole range, and special values.
 
 An error is |result - exact| in units in the last place of the exact value: 0.5 is correct rounding. Overflow is in the
 same measure, with inf standing for 2**128 (float32) or 2**1024 (float64).
 """
 
 import math
-import re
 
 import mpmath
 import numpy as np
 import pytest
+from math_loops import DTYPES, UNARY, evaluate, exact_error, loop_over, loop_over_pairs
 from numba import njit
 
 from fastloss.kernels.math_cpu import MATH
 
-DTYPES = ("float32", "float64")
-UNARY = ("exp", "exp_nonpositive", "expm1", "log", "log1p", "sigmoid", "softplus", "log_sigmoid", "tanh")
+POW = {dtype: loop_over_pairs(MATH[dtype]["pow"]) for dtype in DTYPES}
 
 # The worst error found, rounded up: over all inputs for float32, so that the room is for rounding only; over some
 # 100,000 random points a function for float64, so that a tenth is left for points not met.
@@ -45,37 +44,6 @@ BOUND = {
         "pow": 1.0,  # what C libraries promise
     },
 }
-
-
-def loop_over(function):
-    @njit(error_model="numpy")
-    def loop(x, out):
-        for i in range(x.size):
-            out[i] = function(x[i])
-
-    return loop
-
-
-def loop_over_pairs(function):
-    @njit(error_model="numpy")
-    def loop(x, y, out):
-        for i in range(x.size):
-            out[i] = function(x[i], y[i])
-
-    return loop
-
-
-#: For part of the line only, with tests of their own at the end.
-PARTIAL = ("exp_softmax", "log1p_unit", "log_probability", "log_complement", "log1p_positive")
-LOOPS = {(dtype, name): loop_over(MATH[dtype][name]) for dtype in DTYPES for name in UNARY + PARTIAL}
-POW = {dtype: loop_over_pairs(MATH[dtype]["pow"]) for dtype in DTYPES}
-
-
-def evaluate(dtype, name, x):
-    x = np.asarray(x, dtype)
-    out = np.empty_like(x)
-    LOOPS[dtype, name](x, out)
-    return out
 
 
 def evaluate_pow(dtype, x, y):
@@ -138,18 +106,6 @@ MPMATH = {
     "log_sigmoid": lambda x: -exact_softplus(-x),
 }
 MPMATH["exp_nonpositive"] = MPMATH["exp"]
-
-
-def exact_error(value, exact, dtype):
-    """As worst_float32_error, against an mpmath number; a sign of zero is left to the table of special values."""
-    digits, least, top = {"float32": (24, -149, 128), "float64": (53, -1074, 1024)}[dtype]
-    if math.isnan(value):
-        return math.inf
-    limit = mpmath.ldexp(1, top)
-    value = mpmath.mpf(value) if math.isfinite(value) else limit * int(math.copysign(1, value))
-    exact = min(max(exact, -limit), limit)
-    exponent = mpmath.frexp(exact)[1] if exact else least
-    return float(abs(value - exact) / mpmath.ldexp(1, max(exponent - digits, least)))
 
 
 def around(points, dtype, steps=4):
@@ -473,233 +429,6 @@ def test_fma_rounds_once_and_converts_its_arguments(dtype):
     with_literals(x)
     (signature,) = with_literals.nopython_signatures
     assert str(signature.return_type) == dtype
-
-
-# The instructions of a loop, on x86 and on ARM.
-CALL = re.compile(r"^\s*(callq?|blr?)\s", re.M)
-GATHER = re.compile(r"^\s*v?p?gather", re.M)
-FUSED = re.compile(r"^\s*(vfn?m(add|sub)\d+p[sd]|fml[as])\s", re.M)
-# From the widest: AVX-512, SVE, AVX, SSE, NEON.
-PACKED = [r"%zmm\d", r"\bz\d+\.[sd]\b", r"%ymm\d", r"^\s*v?\w+p[sd]\s.*%xmm\d", r"\bv\d+\.(4s|2d)\b"]
-
-
-def loops_of(dispatcher):
-    """The innermost loops of one block: label, body, jump back to the label."""
-    (assembly,) = dispatcher.inspect_asm().values()
-    blocks = re.split(r"^(?=\.?L\w+:)", assembly, flags=re.M)
-    found = []
-    for block in blocks:
-        label = block.partition(":")[0]
-        jump = re.search(rf"^\s*(j\w+|b\.?\w*|cbn?z\s+\w+,|tbn?z\s.*,)\s+{re.escape(label)}\b", block, re.M)
-        if jump:
-            found.append(block[: jump.end()])
-    return found
-
-
-def width_of(loop):
-    """Index into PACKED, smaller is wider; len(PACKED) is a scalar loop."""
-    for i, pattern in enumerate(PACKED):
-        if re.search(pattern, loop, re.M):
-            return i
-    return len(PACKED)
-
-
-def problem_of_loop(dispatcher, reference):
-    """What keeps the loop from full-width vector code, or None."""
-    loops = loops_of(dispatcher)
-    if not loops:
-        return "no loop is one block: a branch or a call splits it"
-    if any(CALL.search(loop) for loop in loops):
-        return "a call in the loop"
-    if any(GATHER.search(loop) for loop in loops):
-        return "a gather in the loop"
-    widest = min(width_of(loop) for loop in loops_of(reference))
-    if widest == len(PACKED):
-        return "the reference loop is not vectorised: the test does not know this processor's assembly"
-    if not any(width_of(loop) <= widest and FUSED.search(loop) for loop in loops):
-        return "no loop of packed fused multiply-adds at the width LLVM prefers"
-    return None
-
-
-def compiled(dtype, function, pairs=False):
-    x = np.ones(4, dtype)
-    loop = (loop_over_pairs if pairs else loop_over)(function)
-    loop(*[x] * (2 if pairs else 1), np.empty_like(x))
-    return loop
-
-
-@njit
-def square(x):
-    return x * x
-
-
-FMA = MATH["float32"]["fma"]
-EXP = MATH["float64"]["exp"]
-
-
-@njit
-def fused_square(x):
-    return FMA(x, x, x)
-
-
-@pytest.fixture(scope="module")
-def plain_loops():
-    """What LLVM makes of the simplest loop: its vector width is the one it prefers on this host."""
-    if any(CALL.search(loop) for loop in loops_of(compiled("float32", MATH["float32"]["fabs"]))):
-        pytest.fail("a loop over one instruction holds a call: the test misreads this processor's assembly")
-    if FUSED.search("".join(compiled("float32", fused_square).inspect_asm().values())) is None:
-        pytest.skip("no fused multiply-add on this processor: llvm.fma is a call")
-    return {dtype: compiled(dtype, square) for dtype in DTYPES}
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", UNARY)
-def test_loop_is_full_width_vector_code(dtype, name, plain_loops):
-    LOOPS[dtype, name](np.ones(4, dtype), np.empty(4, dtype))
-    assert problem_of_loop(LOOPS[dtype, name], plain_loops[dtype]) is None
-
-
-def test_pow_loop_is_full_width_vector_code(plain_loops):
-    assert problem_of_loop(compiled("float32", MATH["float32"]["pow"], pairs=True), plain_loops["float32"]) is None
-
-
-def test_the_assembly_test_can_fail(plain_loops):
-    @njit
-    def calls(x):
-        return math.exp(x)
-
-    @njit
-    def branches(x):
-        return math.exp(x) if x > 0 else EXP(x)
-
-    assert problem_of_loop(compiled("float64", calls), plain_loops["float64"])
-    assert problem_of_loop(compiled("float64", branches), plain_loops["float64"])
-    # Vector code without fused multiply-adds is not ours.
-    assert problem_of_loop(plain_loops["float64"], plain_loops["float64"])
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_softplus_and_sigmoid_share_their_exponential(dtype):
-    softplus, sigmoid = MATH[dtype]["softplus"], MATH[dtype]["sigmoid"]
-
-    @njit
-    def both(x):
-        return softplus(x) * sigmoid(x)
-
-    def instructions(function):
-        return max(loop.count("\n") for loop in loops_of(compiled(dtype, function)) if FUSED.search(loop))
-
-    shared = instructions(softplus) + instructions(sigmoid) - instructions(both)
-    # The exponential is some 17 (float32) or 23 instructions; load, store and the loop's own four are shared anyway.
-    assert shared >= 15 + 6
-
-
-def softmax_terms(dtype):
-    """Arguments of exp_softmax from 0 down to where it gives 0, dense near both ends."""
-    lowest = {"float32": -87.33, "float64": -708.39}[dtype]
-    points = np.concatenate([-np.geomspace(1e-30, -lowest, 20_001), np.linspace(lowest, 0, 20_011)])
-    return np.maximum(points.astype(dtype), np.dtype(dtype).type(lowest))
-
-
-def test_exp_softmax_float32_bound():
-    """As its docstring says: 1.8 units in the last place near 0, 4.7 at the other end; the line between is measured."""
-    x = softmax_terms("float32")
-    exact = np.exp(x.astype(np.float64))
-    units = np.abs(evaluate("float32", "exp_softmax", x) - exact) / np.spacing(exact.astype(np.float32))
-    assert (units <= 1.85 + np.abs(x) / 28).all(), units.max()
-
-
-def test_exp_softmax_float64_bound():
-    x = softmax_terms("float64")[::20]
-    values = evaluate("float64", "exp_softmax", x)
-    with mpmath.workprec(200):
-        worst = max(exact_error(v, mpmath.exp(mpmath.mpf(a)), "float64") for v, a in zip(values, x, strict=True))
-    assert worst <= 1.1
-
-
-@pytest.mark.parametrize("dtype", ("float32", "float64"))
-def test_exp_softmax_special_values(dtype):
-    """Exact at 0, where the target's own class may stand; 0 for what is below the smallest normal number; NaN."""
-    below = {"float32": -87.5, "float64": -709.0}[dtype]
-    x = np.array([0.0, -0.0, below, -1e30, -np.inf, np.nan], dtype)
-    np.testing.assert_array_equal(evaluate(dtype, "exp_softmax", x), np.array([1, 1, 0, 0, 0, np.nan], dtype))
-
-
-def unit_points(dtype):
-    """Numbers in (0, 1], and those next to 0 and to 1."""
-    near_one = 1 - np.geomspace(np.finfo(dtype).epsneg, 0.5, 1_001)
-    return np.concatenate([np.geomspace(1e-30, 1, 2_001), np.linspace(0, 1, 2_003)[1:], near_one]).astype(dtype)
-
-
-def minus_log1p(a):
-    return mpmath.log1p(-a)
-
-
-def worst_error(dtype, values, points, exact):
-    with mpmath.workprec(200):
-        return max(
-            exact_error(float(v), exact(mpmath.mpf(float(a))), dtype) for v, a in zip(values, points, strict=True)
-        )
-
-
-@pytest.mark.parametrize(
-    ("name", "dtype", "exact", "bound"),
-    (
-        ("log1p_unit", "float32", mpmath.log1p, 1.15),
-        ("log1p_unit", "float64", mpmath.log1p, 1.25),
-        ("log1p_positive", "float32", mpmath.log1p, 1.0),
-        ("log1p_positive", "float64", mpmath.log1p, 0.9),
-        ("log_probability", "float32", mpmath.log, 0.9),
-        ("log_probability", "float64", mpmath.log, 0.9),
-        ("log_complement", "float32", minus_log1p, 1.0),
-        ("log_complement", "float64", minus_log1p, 0.9),
-    ),
-)
-def test_logarithms_of_the_unit_interval(name, dtype, exact, bound):
-    e = unit_points(dtype)
-    if name == "log_complement":
-        e = e[e < 1]
-    if name == "log1p_positive":
-        e = np.concatenate([e, np.geomspace(1, 1e300 if dtype == "float64" else 1e38, 2_001).astype(dtype)])
-    assert worst_error(dtype, evaluate(dtype, name, e), e, exact) <= bound
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_ends_of_the_logarithms_of_probabilities(dtype):
-    least, normal = np.finfo(dtype).smallest_subnormal, np.finfo(dtype).tiny
-    small = np.array([least, 3 * least, normal / 2, normal], dtype)
-    assert worst_error(dtype, evaluate(dtype, "log_probability", small), small, mpmath.log) <= 0.9
-    at_zero = evaluate(dtype, "log_probability", [0.0, -0.0])
-    assert np.isfinite(at_zero).all()
-    assert (at_zero < np.log(np.float64(least))).all()
-    assert np.isnan(evaluate(dtype, "log_probability", [math.nan])).all()
-    ends = evaluate(dtype, "log_complement", [0.0, -0.0, 1.0, math.nan])
-    np.testing.assert_array_equal(ends, np.array([0.0, 0.0, -math.inf, math.nan], dtype))
-    assert worst_error(dtype, evaluate(dtype, "log_complement", small), small, minus_log1p) <= 0.5
-    ends = evaluate(dtype, "log1p_positive", [0.0, math.inf, math.nan])
-    np.testing.assert_array_equal(ends, np.array([0.0, math.inf, math.nan], dtype))
-    assert worst_error(dtype, evaluate(dtype, "log1p_positive", small), small, mpmath.log1p) <= 2
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_log_rest_takes_the_logarithm_of_either(dtype):
-    log_rest = MATH[dtype]["log_rest"]
-
-    @njit(error_model="numpy")
-    def loop(x, rest, near, out):
-        for i in range(x.size):
-            out[i] = log_rest(x[i], rest[i], near[i])
-
-    points = unit_points(dtype)
-    other = np.ones_like(points)
-    left, right = np.empty_like(points), np.empty_like(points)
-    loop(points / 2, other, np.full(points.size, True), left)
-    loop(other, points, np.full(points.size, False), right)
-    assert worst_error(dtype, left, points / 2, minus_log1p) <= 1.0
-    assert worst_error(dtype, right, points, mpmath.log) <= 0.9
-    least = np.finfo(dtype).smallest_subnormal
-    loop(other[:1], np.array([least], dtype), np.array([False]), right[:1])
-    assert worst_error(dtype, right[:1], [least], mpmath.log) <= 0.9
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
