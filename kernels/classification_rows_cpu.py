@@ -77,8 +77,8 @@ def _chunk(address, stride, start, n, buffer):
 
 
 @Template
-def _top_and_others(x, stride, first, last, ahead, cap, buffer, kept):
-    """The largest logit of a row, and what the others sum to beside it. ``kept``: see beside_top."""
+def _top_and_others(x, stride, first, last, ahead, cap, buffer, exponentials):
+    """The largest logit of a row, and what the others sum to beside it. ``exponentials``: where they are kept."""
     most = last - first if stride == 1 else CHUNK
     largest = ordinal(-real(np.inf))
     for start in range(first, last, most):
@@ -90,7 +90,7 @@ def _top_and_others(x, stride, first, last, ahead, cap, buffer, kept):
     small = maxima = 0.0
     for start in range(first, last, most):
         n = min(most, last - start)
-        found = beside_top(_chunk(x, stride, start, n, buffer), n, ahead if stride == 1 else 0, top, cap, kept)
+        found = beside_top(_chunk(x, stride, start, n, buffer), n, ahead if stride == 1 else 0, top, cap, exponentials)
         small += found[0]
         maxima += found[1]
     return top, real(_others(small, maxima))
@@ -156,14 +156,14 @@ def _smooth_dot(x, stride, first, last, class_weight, top, cap, buffer):
 
 
 @Template
-def _slopes(x, stride, g, g_stride, first, last, kept, ahead, ahead_too, top, factor, shift, buffer, slopes):
+def _slopes(x, stride, g, g_stride, first, last, exponentials, ahead, ahead_too, top, factor, shift, buffer, slopes):
     """The gradient of a row but for its label, exp(d) * factor - shift.
 
-    The next row's is asked for; with ``ahead_too`` its logits are, too. ``kept``: the exponentials of whole groups
+    The next row's is asked for; with ``ahead_too`` its logits are, too. ``exponentials``: those of whole groups
     lie there already (9 of 11 vector operations), and beside_top has asked for half of what is next.
     """
     start = first
-    if KEEPS and kept:
+    if KEEPS and exponentials != 0:
         for base in range(0, last - GROUP + 1, GROUP):
             ask_for_writing(g + ahead + (base + GROUP // 2) * ITEMSIZE, GROUP // 2 * ITEMSIZE)
             for i in range(base, base + GROUP):
@@ -232,11 +232,14 @@ def _dense_slopes(
     spread,
     buffers,
 ):
-    """The gradient of a row every class of which has a target mass: probabilities, or smoothed by ``spread``."""
+    """The gradient of a row every class of which has a target mass: probabilities, or smoothed by ``spread``.
+
+    ``exponentials``: as for _slopes.
+    """
     one = real(1.0)
     over_cap = one / cap
     start = first
-    if KEEPS and exponentials and t_stride <= 1:
+    if KEEPS and exponentials != 0:
         for base in range(0, last - GROUP + 1, GROUP):
             ask_for_writing(g + ahead + (base + GROUP // 2) * ITEMSIZE, GROUP // 2 * ITEMSIZE)
             for i in range(base, base + GROUP):
@@ -386,7 +389,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
             top = load_real(statistics, KEPT_NUMBERS * position)
             others = load_real(statistics, KEPT_NUMBERS * position + 1)
         else:
-            if KEEPS and flags & GRAD and class_stride == 1 and grad_class_stride == 1:
+            if KEEPS and flags & GRAD and class_stride == 1 and grad_class_stride == 1 and t_stride <= 1:
                 exponentials = g
             top, others = _top_and_others(x, class_stride, first, last, ahead, cap, buffer, exponentials)
             if flags & STATS and not SPLIT:
@@ -450,7 +453,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                     grad_class_stride,
                     first,
                     last,
-                    exponentials != 0,
+                    exponentials,
                     ahead,
                     class_weight,
                     top,
@@ -470,7 +473,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                     grad_class_stride,
                     first,
                     last,
-                    exponentials != 0,
+                    exponentials,
                     ahead,
                     backward,
                     top,

@@ -159,11 +159,14 @@ def four_turns_together(typingctx):
     return types.void(), codegen
 
 
-class _KernelLibrary(JITCodeLibrary):
+class _Told:
+    # A library of functions about which LLVM is told what it cannot know.
     def add_ir_module(self, ir_module):
         _tell_llvm(ir_module)
         super().add_ir_module(ir_module)
 
+
+class _KernelLibrary(_Told, JITCodeLibrary):
     # One round of LLVM's passes, over everything at once: Numba's rounds before it gather reference counts.
     def _optimize_functions(self, module):
         module.data_layout = self._codegen._data_layout
@@ -203,12 +206,8 @@ class _HelperCompiler(KernelCompiler):
         flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
 
 
-class _HelperLibrary(CPUCodeLibrary):
+class _HelperLibrary(_Told, CPUCodeLibrary):
     # Intermediate code for other libraries to take in.
-    def add_ir_module(self, ir_module):
-        _tell_llvm(ir_module)
-        super().add_ir_module(ir_module)
-
     def _optimize_functions(self, module):
         module.data_layout = self._codegen._data_layout
 
