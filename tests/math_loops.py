@@ -43,7 +43,7 @@ def evaluate(dtype, name, x):
 
 
 def exact_error(value, exact, dtype):
-    """As worst_float32_error of test_math.py, against an mpmath number; a sign of zero is left to the table of special values."""
+    """Against an mpmath number; a sign of zero is left to the table of special values."""
     digits, least, top = {"float32": (24, -149, 128), "float64": (53, -1074, 1024)}[dtype]
     if math.isnan(value):
         return math.inf
