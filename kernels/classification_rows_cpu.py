@@ -37,6 +37,7 @@ from fastloss.kernels.launch_cpu import (
     GRAD_OF_TARGET,
     GRAD_TARGET,
     INPUT,
+    ITEMS,
     LOSSES,
     SAMPLE_WEIGHT,
     SCALE,
@@ -50,13 +51,19 @@ from fastloss.kernels.launch_cpu import (
 )
 from fastloss.kernels.logsumexp_cpu import CHUNK, GROUP, beside_top, capped, largest_of, logit, next_chunk
 from fastloss.kernels.memory_cpu import (
-    ask_for,
-    ask_for_writing,
     load_double,
     load_int,
     stack_buffer,
     store_double,
     store_int,
+)
+from fastloss.kernels.streams_cpu import (
+    ask_in_streams,
+    ask_in_streams_for_writing,
+    left_of,
+    rows_at_once,
+    streamed,
+    streams_of,
 )
 
 #: Classes in a piece of a huge row, and the bytes of what is noted of one: top, others, mass, dot, smooth_dot.
@@ -77,7 +84,7 @@ def _chunk(address, stride, start, n, buffer):
 
 
 @Template
-def _top_and_others(x, stride, first, last, ahead, cap, buffer, exponentials):
+def _top_and_others(x, stride, first, last, coming, cap, buffer, exponentials):
     """The largest logit of a row, and what the others sum to beside it. ``exponentials``: where they are kept."""
     most = last - first if stride == 1 else CHUNK
     largest = ordinal(-real(np.inf))
@@ -90,7 +97,7 @@ def _top_and_others(x, stride, first, last, ahead, cap, buffer, exponentials):
     small = maxima = 0.0
     for start in range(first, last, most):
         n = min(most, last - start)
-        found = beside_top(_chunk(x, stride, start, n, buffer), n, ahead if stride == 1 else 0, top, cap, exponentials)
+        found = beside_top(_chunk(x, stride, start, n, buffer), n, coming, top, cap, exponentials)
         small += found[0]
         maxima += found[1]
     return top, real(_others(small, maxima))
@@ -156,16 +163,17 @@ def _smooth_dot(x, stride, first, last, class_weight, top, cap, buffer):
 
 
 @Template
-def _slopes(x, stride, g, g_stride, first, last, exponentials, ahead, ahead_too, top, factor, shift, buffer, slopes):
+def _slopes(x, stride, g, g_stride, first, last, exponentials, coming, ahead_too, top, factor, shift, buffer, slopes):
     """The gradient of a row but for its label, exp(d) * factor - shift.
 
-    The next row's is asked for; with ``ahead_too`` its logits are, too. ``exponentials``: those of whole groups
-    lie there already (9 of 11 vector operations), and beside_top has asked for half of what is next.
+    What is ``coming`` is asked for; with ``ahead_too`` the logits are, too. ``exponentials``: those of whole groups lie
+    there already (9 of 11 vector operations), and beside_top has asked for the first half of what comes.
     """
     start = first
+    ahead, _, rest, apart = coming
     if KEEPS and exponentials != 0:
         for base in range(0, last - GROUP + 1, GROUP):
-            ask_for_writing(g + ahead + (base + GROUP // 2) * ITEMSIZE, GROUP // 2 * ITEMSIZE)
+            ask_in_streams_for_writing(g + rest, base // 2 * ITEMSIZE, GROUP // 2 * ITEMSIZE, apart)
             for i in range(base, base + GROUP):
                 store(g, i, load_back(g, i) * factor - shift)
             start = base + GROUP
@@ -177,9 +185,10 @@ def _slopes(x, stride, g, g_stride, first, last, exponentials, ahead, ahead_too,
             whole = n // GROUP * GROUP
             for base in range(0, whole, GROUP):
                 if not SPLIT:  # a huge row's gradient, written in order, comes no sooner for it
-                    ask_for_writing(out + ahead + base * ITEMSIZE, GROUP * ITEMSIZE)
+                    at = (start + base) * ITEMSIZE
+                    ask_in_streams_for_writing(g + ahead, at, GROUP * ITEMSIZE, apart)
                     if ahead_too:
-                        ask_for(z + ahead + base * ITEMSIZE, GROUP * ITEMSIZE)
+                        ask_in_streams(x + ahead, at, GROUP * ITEMSIZE, apart)
                 if ITEMSIZE < REALSIZE:
                     for i in range(GROUP):
                         store_tile(slopes, base + i, exp_softmax(load(z, base + i) - top) * factor - shift)
@@ -222,7 +231,7 @@ def _dense_slopes(
     first,
     last,
     exponentials,
-    ahead,
+    coming,
     class_weight,
     top,
     cap,
@@ -239,9 +248,10 @@ def _dense_slopes(
     one = real(1.0)
     over_cap = one / cap
     start = first
+    _, _, rest, apart = coming
     if KEEPS and exponentials != 0:
         for base in range(0, last - GROUP + 1, GROUP):
-            ask_for_writing(g + ahead + (base + GROUP // 2) * ITEMSIZE, GROUP // 2 * ITEMSIZE)
+            ask_in_streams_for_writing(g + rest, base // 2 * ITEMSIZE, GROUP // 2 * ITEMSIZE, apart)
             for i in range(base, base + GROUP):
                 store(g, i, _dense_slope(load_back(g, i), t, i, class_weight, factor, scale, kept, spread))
             start = base + GROUP
@@ -322,6 +332,14 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
             wide_sum += load_real(class_weight, c)
         weight_sum = real(wide_sum)
     pieces = load_int(arguments, PIECES) if SPLIT else 1
+    # What comes next: the row after this one, or several, or the next piece of a huge row.
+    row = ITEMSIZE * (PIECE if SPLIT else classes)
+    ahead = ITEMSIZE * (load_int(arguments, OUTER_STRIDE) if inner == 1 else load_int(arguments, INNER_STRIDE))
+    if SPLIT:
+        ahead = row
+    left = left_of(load_int(arguments, ITEMS), high, row)
+    at_once = rows_at_once(row, ahead, left)
+    start, apart = streams_of(at_once * row, at_once * ahead, left)
     total = 0.0
     counted = 0.0
     bad = -1
@@ -375,10 +393,15 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 outer_index * load_int(arguments, TARGET_OUTER_STRIDE)
                 + inner_index * load_int(arguments, TARGET_INNER_STRIDE)
             )
-        # How far on lies what comes next: the row after this one, or the next piece of a huge row.
-        ahead = ITEMSIZE * (load_int(arguments, OUTER_STRIDE) if inner == 1 else load_int(arguments, INNER_STRIDE))
-        if SPLIT:
-            ahead = ITEMSIZE * PIECE
+        asked = 0 if SPLIT else (position - low) % at_once * row
+        coming = (
+            start - asked + streamed(asked),
+            start - asked + streamed(asked // 2),
+            start - asked + streamed((at_once * row + asked) // 2),
+            apart,
+        )
+        if class_stride != 1:
+            coming = (0, 0, 0, 0)
         exponentials = 0
         g = grads + ITEMSIZE * (
             outer_index * load_int(arguments, GRAD_OUTER_STRIDE) + inner_index * load_int(arguments, GRAD_INNER_STRIDE)
@@ -391,7 +414,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
         else:
             if KEEPS and flags & GRAD and class_stride == 1 and grad_class_stride == 1 and t_stride <= 1:
                 exponentials = g
-            top, others = _top_and_others(x, class_stride, first, last, ahead, cap, buffer, exponentials)
+            top, others = _top_and_others(x, class_stride, first, last, coming, cap, buffer, exponentials)
             if flags & STATS and not SPLIT:
                 store_real(statistics, KEPT_NUMBERS * position, top)
                 store_real(statistics, KEPT_NUMBERS * position + 1, others)
@@ -454,7 +477,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                     first,
                     last,
                     exponentials,
-                    ahead,
+                    coming,
                     class_weight,
                     top,
                     cap,
@@ -474,7 +497,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                     first,
                     last,
                     exponentials,
-                    ahead,
+                    coming,
                     backward,
                     top,
                     factor,

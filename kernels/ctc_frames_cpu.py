@@ -67,6 +67,7 @@ from fastloss.kernels.memory_cpu import (
     store_double,
     store_int,
 )
+from fastloss.kernels.streams_cpu import share_of
 
 _LOG2_E, _ROUND = 1.4426950408889634, 1.5 * 2.0**52
 _ROUND_BITS = int(np.float64(_ROUND).view(np.int64))
@@ -152,7 +153,7 @@ def _sums_in_lanes(n, task, arguments, stats, stats_step):
 def _sums_of_row(x, next_x, classes, stats):
     # Likewise of one frame, whose classes lie side by side.
     top = from_ordinal(largest_of(x, classes, ordinal(-real(np.inf))))
-    small, maxima = beside_top(x, classes, next_x - x, top, real(1.0))
+    small, maxima = beside_top(x, classes, (next_x - x, 0, 0, share_of(classes * ITEMSIZE)), top, real(1.0))
     others = (maxima - 1.0) + small
     store_tile(stats, 0, top)
     store_tile(stats, 1, real(1.0 / (1.0 + others)))

@@ -27,6 +27,7 @@ from fastloss.kernels.launch_cpu import (
     GRAD_TARGET,
     GRAD_THIRD,
     INPUT,
+    ITEMS,
     LOSSES,
     PARAMETERS,
     SAMPLE_WEIGHT,
@@ -39,8 +40,6 @@ from fastloss.kernels.launch_cpu import (
     WEIGHT,
 )
 from fastloss.kernels.memory_cpu import (
-    ask_for,
-    ask_for_writing,
     call_kernel,
     copy_2,
     copy_4,
@@ -51,6 +50,7 @@ from fastloss.kernels.memory_cpu import (
     store_double,
     store_int,
 )
+from fastloss.kernels.streams_cpu import STREAMS, ask_in_streams, ask_in_streams_for_writing, left_of, streams_of
 
 # The operands come first among the addresses. In the arguments of ``loops`` the same slots hold those of this tile.
 OPERANDS = UPSTREAM - ADDRESSES + 1
@@ -159,7 +159,8 @@ def _add_up_and_slope(x, t, z, w, s, u, losses, grad, found, first, n, q, ignore
 
 
 @Template
-def loops(mode, low, high, arguments, partial):
+def loops(mode, left, high, arguments, partial):
+    """The losses of a tile of ``high`` elements, and maybe their gradient; ``left``: see memory_cpu.left_of."""
     x = load_int(arguments, INPUT)
     t = load_int(arguments, TARGET)
     z = load_int(arguments, THIRD)
@@ -181,18 +182,18 @@ def loops(mode, low, high, arguments, partial):
         store_double(partial, 0, 0.0)
         return
     done = 0
+    next_tile, apart = streams_of(TILE * ITEMSIZE, TILE * ITEMSIZE, left)
     if ASKS:
         # A loop that comes before this one, over the first halves or for numbers outside of the domain, computes little
         # and would wait for memory: so here the next tile is asked for. Four vectors at once, too, are more than the
-        # processor fetches by itself in time. What one short loop reads alone, it follows.
+        # processor fetches by itself in time. What one short loop reads alone, it follows, if one stream is enough.
         for base in range(0, high - GROUP + 1, GROUP):
-            at = (base + TILE) * ITEMSIZE
-            ask_for(x + at, GROUP * ITEMSIZE)
-            ask_for(t + at, GROUP * ITEMSIZE)
+            ask_in_streams(x + next_tile, base * ITEMSIZE, GROUP * ITEMSIZE, apart)
+            ask_in_streams(t + next_tile, base * ITEMSIZE, GROUP * ITEMSIZE, apart)
             if mode == SUM:
                 _add_up(x, t, z, w, s, losses, found, base, GROUP, q, ignored)
             else:
-                ask_for_writing(grad + at, GROUP * ITEMSIZE)
+                ask_in_streams_for_writing(grad + next_tile, base * ITEMSIZE, GROUP * ITEMSIZE, apart)
                 _add_up_and_slope(x, t, z, w, s, u, losses, grad, found, base, GROUP, q, ignored, scale)
             done = base + GROUP
     if mode == SUM:
@@ -206,8 +207,25 @@ def loops(mode, low, high, arguments, partial):
 
 
 @Template
-def slopes(phase, low, high, arguments, partial):
-    """One gradient alone: that of operand ``WRT``."""
+def _slope(x, t, z, w, s, u, grad, found, first, n, q, ignored, scale):
+    if LONG:
+        four_turns_together()
+    zero, one = real(0.0), real(1.0)
+    for i in range(first, first + n):
+        ti = load(t, i)
+        zi = load(z, i) if HAS_THIRD else one
+        slope = FORMULA(load(x, i), ti, zi, _with_slopes(x, t, z, q, found, i))[1 + WRT]
+        if PLAIN:
+            slope *= scale
+        else:
+            wi = load(w, i) * load(s, i)
+            slope = select((ti == ignored) | (wi == zero), zero, slope * wi * (scale * load(u, i)))
+        store(grad, i, slope)
+
+
+@Template
+def slopes(phase, left, high, arguments, partial):
+    """One gradient alone: that of operand ``WRT``. ``left`` and ``high`` as in ``loops``."""
     x = load_int(arguments, INPUT)
     t = load_int(arguments, TARGET)
     z = load_int(arguments, THIRD)
@@ -218,22 +236,19 @@ def slopes(phase, low, high, arguments, partial):
     q = _parameters(arguments)
     ignored = real(load_double(arguments, IGNORED))
     scale = real(load_double(arguments, SCALE))
-    zero, one = real(0.0), real(1.0)
     found = stack_buffer(TILE_BYTES)
-    if LONG:
-        four_turns_together()
     if SLOPES_STAGED:
         _find(x, t, z, 0, high, q, found)
-    for i in range(high):
-        ti = load(t, i)
-        zi = load(z, i) if HAS_THIRD else one
-        slope = FORMULA(load(x, i), ti, zi, _with_slopes(x, t, z, q, found, i))[1 + WRT]
-        if PLAIN:
-            slope *= scale
-        else:
-            wi = load(w, i) * load(s, i)
-            slope = select((ti == ignored) | (wi == zero), zero, slope * wi * (scale * load(u, i)))
-        store(grad, i, slope)
+    done = 0
+    if STREAMS > 1:
+        next_tile, apart = streams_of(TILE * ITEMSIZE, TILE * ITEMSIZE, left)
+        for base in range(0, high - GROUP + 1, GROUP):
+            ask_in_streams(x + next_tile, base * ITEMSIZE, GROUP * ITEMSIZE, apart)
+            ask_in_streams(t + next_tile, base * ITEMSIZE, GROUP * ITEMSIZE, apart)
+            ask_in_streams_for_writing(grad + next_tile, base * ITEMSIZE, GROUP * ITEMSIZE, apart)
+            _slope(x, t, z, w, s, u, grad, found, base, GROUP, q, ignored, scale)
+            done = base + GROUP
+    _slope(x, t, z, w, s, u, grad, found, done, high - done, q, ignored, scale)
 
 
 # Modes of ``counts``.
@@ -342,6 +357,7 @@ def elementwise(phase, low, high, arguments, partial):
         call_kernel(counts_function, SCALE_BY_UPSTREAM, 0, 1, tile, partial)
 
     check = load_int(arguments, CHECKED) != 0 and flags & VALUE
+    left = left_of(load_int(arguments, ITEMS), high, size)
     total = 0.0
     counted = 0.0
     bad = -1
@@ -363,14 +379,14 @@ def elementwise(phase, low, high, arguments, partial):
             store_int(tile, GRAD_INPUT + wrt, load_int(arguments, GRAD_INPUT + wrt) + start * size)
         if flags & VALUE:
             mode = LOSS if losses != 0 else SUM_AND_GRAD if flags & GRAD else SUM
-            call_kernel(loops_function, mode, 0, n, tile, partial)
+            call_kernel(loops_function, mode, left, n, tile, partial)
             total += load_double(partial, 0)
         if flags & GRAD and (losses != 0 or not flags & VALUE):
-            call_kernel(load_int(arguments, SLOPES), 0, 0, n, tile, partial)
+            call_kernel(load_int(arguments, SLOPES), 0, left, n, tile, partial)
         if flags & GRAD_TARGET:
-            call_kernel(load_int(arguments, SLOPES + 1), 0, 0, n, tile, partial)
+            call_kernel(load_int(arguments, SLOPES + 1), 0, left, n, tile, partial)
         if flags & GRAD_THIRD:
-            call_kernel(load_int(arguments, SLOPES + 2), 0, 0, n, tile, partial)
+            call_kernel(load_int(arguments, SLOPES + 2), 0, left, n, tile, partial)
     store_double(partial, 0, total)
     store_double(partial, 1, counted)
     store_int(partial, 2, bad)

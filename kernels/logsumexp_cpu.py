@@ -6,12 +6,12 @@
 import numpy as np
 
 from fastloss.kernels.build_cpu import Template, rounded
-from fastloss.kernels.memory_cpu import ask_for, ask_for_writing, stack_buffer
+from fastloss.kernels.memory_cpu import stack_buffer
+from fastloss.kernels.ordinals_cpu import GROUP
+from fastloss.kernels.streams_cpu import ask_in_streams, ask_in_streams_for_writing
 
 #: Elements of a row that are summed in the type of the arithmetic before the sum joins a float64.
 CHUNK = 4096
-#: Elements are worked on in groups of this many: four vectors of the widest registers.
-GROUP = 64
 GROUP_BYTES = 8 * GROUP
 SOFTCAP_ON = False
 KEEPS = False
@@ -44,25 +44,13 @@ def logit(z, i, cap):
 
 
 @Template
-def _extremes(z, n, larger, smaller):
-    for i in range(n):
-        bits = load_bits(z, i)
-        larger, smaller = larger_bits(larger, bits), smaller_bits(smaller, bits)
-    return larger, smaller
-
-
-@Template
 def largest_of(z, n, largest):
-    """The larger of ``largest`` and n logits before the cap, as ordinals. A NaN comes back in the sum.
-
-    What is left over of groups is looked at by stepping back, here and below: a vector loop then has no remainder,
-    whose scalar exponentials cost as much as a hundred elements do.
-    """
-    whole = n // GROUP * GROUP if n >= GROUP else n
-    larger, smaller = _extremes(z, whole, bits_of_least(), bits_of_least())
-    if whole < n:
-        larger, smaller = _extremes(z + (n - GROUP) * ITEMSIZE, GROUP, larger, smaller)
-    return later(largest, largest_ordinal(larger, smaller))
+    """The larger of ``largest`` and n logits before the cap, as ordinals. A NaN comes back in the sum."""
+    if n >= GROUP:
+        return later(largest, largest_in_groups(z, n))
+    for i in range(n):
+        largest = later(largest, ordinal(load(z, i)))
+    return largest
 
 
 @Template
@@ -87,21 +75,20 @@ def _keep_group(z, top, sums, others, kept):
     # A whole group, whose exponentials are wanted afterwards.
     for j in range(GROUP):
         d = load(z, j) - top
-        e = exp_softmax(d)
-        store(kept, j, e)
-        store_sum(sums, j, load_sum(sums, j) + select(is_other(d), e, real(0.0)))
-        store_count(others, j, count_other(load_count(others, j), d))
+        store(kept, j, exp_softmax(d))
+        add_beside(sums, others, j, d)
 
 
 @Template
-def beside_top(z, n, ahead, top, cap, kept=0):
+def beside_top(z, n, coming, top, cap, kept=0):
     """(sum of exp(z - top) of those of n logits that are below the top, how many are not).
 
     All maxima but one are among the others: they are counted, and left out of the sum, where small terms would be lost
-    beside a 1. What lies ``ahead`` bytes further on (0: nothing) is asked for meanwhile, a few cache lines between two
-    groups: asked for in larger portions, the memory stands idle while their exponentials are computed, and the
-    exponentials wait while it works (2048 x 32000 on one thread: 11.7 ms with 256 elements at a time, 8.9 so). So the
-    sums stay in memory, for a loop with a prefetch inside does not become one of vectors.
+    beside a 1. What is ``coming`` is asked for meanwhile, a few cache lines between two groups: asked for in larger
+    portions, the memory stands idle while their exponentials are computed, and the exponentials wait while it works
+    (2048 x 32000 on one thread: 11.7 ms with 256 elements at a time, 8.9 so). So the sums stay in memory, for a loop
+    with a prefetch inside does not become one of vectors. ``coming`` are bytes from here to where the streams of the
+    logits begin (0: nothing is asked for), of the first half of kept exponentials and of the rest, and between streams.
 
     ``KEEPS``: the exponentials of all whole groups go to ``kept`` (0: nowhere), a row of output beside the logits. Half
     of the next such row is asked for here, and half by the loop that goes on with them. (Asked for in one of the two
@@ -110,6 +97,7 @@ def beside_top(z, n, ahead, top, cap, kept=0):
     """
     sums, others = stack_buffer(GROUP_BYTES), stack_buffer(GROUP_BYTES)
     small, count = 0.0, 0
+    ahead, first_half, _, apart = coming
     for start in range(0, n, CHUNK):
         for j in range(GROUP):
             store_sum(sums, j, real(0.0))
@@ -118,9 +106,10 @@ def beside_top(z, n, ahead, top, cap, kept=0):
         base = start
         while base + GROUP <= last:
             if ahead != 0:
-                ask_for(z + ahead + base * ITEMSIZE, GROUP * ITEMSIZE)
+                ask_in_streams(z + ahead, base * ITEMSIZE, GROUP * ITEMSIZE, apart)
             if KEEPS and kept != 0:
-                ask_for_writing(kept + ahead + base * ITEMSIZE, GROUP // 2 * ITEMSIZE)
+                at = base // 2 * ITEMSIZE
+                ask_in_streams_for_writing(kept + first_half, at, GROUP // 2 * ITEMSIZE, apart)
                 _keep_group(z + base * ITEMSIZE, top, sums, others, kept + base * ITEMSIZE)
             else:
                 _add_group(z + base * ITEMSIZE, GROUP, 0, top, cap, sums, others)

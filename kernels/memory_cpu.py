@@ -42,9 +42,12 @@ def set_scope(builder, instruction, scope):
     instruction.set_metadata("noalias", module.add_metadata([node for name, node in scopes.items() if name != scope]))
 
 
-def loaded(builder, address, index, ir_type, scope):
-    """A number from memory of ``scope``."""
-    value = builder.load(_element(builder, address, index, ir_type), align=1)
+def loaded(builder, address, index, ir_type, scope, count=None):
+    """A number from memory of ``scope``, or a vector of ``count`` of them."""
+    place = _element(builder, address, index, ir_type)
+    if count is not None:
+        place = builder.bitcast(place, ir.VectorType(ir_type, count).as_pointer())
+    value = builder.load(place, align=1)
     set_scope(builder, value, scope)
     if scope == "input":
         # Given by the caller, so never undefined: else LLVM guards against it inside of a running maximum, which then

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastloss.kernels.intrinsics_cpu import llvm_function
@@ -92,20 +93,47 @@ def of_registers(real):
     )
 
 
+#: Elements are worked on in groups of this many: four vectors of float32 of the widest registers.
+GROUP = 64
+
+
+def _halves(builder, numbers):
+    # The two halves of a vector.
+    half = numbers.type.count // 2
+    undefined, kind = ir.Constant(numbers.type, ir.Undefined), ir.VectorType(ir.IntType(32), half)
+    return [
+        builder.shuffle_vector(numbers, undefined, ir.Constant(kind, list(range(first, first + half))))
+        for first in (0, half)
+    ]
+
+
+def _float_extremes(builder, found, new):
+    # A NaN is never larger, but may be forgotten: it comes back in the sum of the exponentials.
+    return [builder.select(builder.fcmp_ordered(">", found[0], new[0]), found[0], new[0])]
+
+
+def _bit_extremes(builder, found, new):
+    return [
+        builder.select(builder.icmp_signed(order, mine, its), mine, its)
+        for order, mine, its in zip("><", found, new, strict=True)
+    ]
+
+
 def of_memory(dtype):
-    """The largest of numbers as they are stored, so that 16-bit ones need no widening and twice as many fit a register.
+    """The largest of numbers as they are stored: ``largest(address, n)``, the ordinal of the largest of n >= GROUP.
 
-    By the ``larger`` and the ``smaller`` of all bits, which take less than turning negative ones round. ``load`` gives
-    bits, ``least`` those of -infinity, and ``largest`` of both extremes the ordinal, of the arithmetic's type.
+    Sixteen bits are compared as such, which needs no widening and holds twice as many in a register: by the larger and
+    the smaller of all, which takes less than turning negative ones round.
 
-    The ``outermost`` of bits is the largest of numbers >= 0: unsigned, their bits are in their order, and those of
-    negative numbers, of -0 too, and of NaN come after them. So where it is not ``beyond`` a limit, all are in
-    [0, limit].
+    ``load`` gives bits, the ``outermost`` of which is the largest of numbers >= 0: unsigned, their bits are in their
+    order, and those of negative numbers, of -0 too, and of NaN come after them. So where it is not ``beyond`` a limit,
+    all are in [0, limit].
     """
     width = _integers(8 * ITEMSIZE[dtype])
     bits, number = width.ir, width.type
     stored, real, widened, narrowed = STORAGE[dtype]
     wide = _integers(real.bitwidth)
+    is_float = COMPUTE[dtype] == dtype
 
     @intrinsic
     def load_bits(typingctx, address, index):
@@ -115,20 +143,37 @@ def of_memory(dtype):
         return number(types.intp, types.intp), codegen
 
     @intrinsic
-    def least(typingctx):
+    def largest(typingctx, address, n):
+        # In vectors from the start: as a loop over floats LLVM would have to be told that there is no NaN among them.
+        element = stored if is_float else bits
+        extremes = _float_extremes if is_float else _bit_extremes
+
         def codegen(context, builder, signature, args):
-            return ir.Constant(bits, LEAST[dtype])
+            address, n = args
 
-        return number(), codegen
+            def group_at(index):
+                return loaded(builder, address, index, element, "input", GROUP)
 
-    @intrinsic
-    def largest(typingctx, larger, smaller):
-        def codegen(context, builder, signature, args):
-            found = _of_extremes(builder, *args)
-            found = widened(builder, found if stored == bits else builder.bitcast(found, stored))
-            return _turn(builder, builder.bitcast(found, wide.ir))
+            last = group_at(builder.sub(n, ir.Constant(n.type, GROUP)))
+            slots = [cgutils.alloca_once_value(builder, last) for _ in range(1 if is_float else 2)]
+            begin, step = ir.Constant(n.type, 0), ir.Constant(n.type, GROUP)
+            end = builder.mul(builder.sdiv(n, step), step)
+            with cgutils.for_range_slice(builder, begin, end, step, inc=True) as (index, _):
+                new = group_at(index)
+                found = extremes(builder, [builder.load(slot) for slot in slots], [new, new])
+                for slot, one in zip(slots, found, strict=True):
+                    builder.store(one, slot)
+            found = [builder.load(slot) for slot in slots]
+            while found[0].type.count > 1:
+                halves = [_halves(builder, one) for one in found]
+                found = extremes(builder, *([half[i] for half in halves] for i in range(2)))
+            found = [builder.extract_element(one, ir.Constant(ir.IntType(32), 0)) for one in found]
+            if not is_float:
+                found = [_of_extremes(builder, *found)]
+                found = [widened(builder, found[0] if stored == bits else builder.bitcast(found[0], stored))]
+            return _turn(builder, builder.bitcast(found[0], wide.ir))
 
-        return wide.type(number, number), codegen
+        return wide.type(types.intp, types.intp), codegen
 
     @intrinsic
     def beyond(typingctx, found, limit):
@@ -139,15 +184,10 @@ def of_memory(dtype):
 
     return SimpleNamespace(
         load=load_bits,
+        largest=largest,
         outermost=llvm_function("umax", 2, width),
         beyond=beyond,
-        larger=llvm_function("smax", 2, width),
-        smaller=llvm_function("smin", 2, width),
-        least=least,
-        largest=largest,
     )
 
 
-#: The bits of -infinity.
-LEAST = {"float64": 0xFFF << 52, "float32": 0x1FF << 23, "float16": 0x3F << 10, "bfloat16": 0x1FF << 7}
 MEMORY = {dtype: of_memory(dtype) for dtype in COMPUTE}

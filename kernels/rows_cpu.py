@@ -45,6 +45,7 @@ from fastloss.kernels.launch_cpu import (
     GRAD_INPUT,
     GRADIENTS,
     INPUT,
+    ITEMS,
     LOSSES,
     PARAMETERS,
     SAMPLE_WEIGHT,
@@ -67,6 +68,7 @@ from fastloss.kernels.memory_cpu import (
     store_double,
     store_int,
 )
+from fastloss.kernels.streams_cpu import left_of
 
 add_wide, select_wide = ACCUMULATE["float64"], MATH["float64"]["select"]
 
@@ -102,8 +104,8 @@ add_wide, select_wide = ACCUMULATE["float64"], MATH["float64"]["select"]
 # What the loops see besides: steps (bytes) from one position to the next (rows) or one element to the next (lanes) of
 # the six arrays, where each starts at this position, and the numbers of the positions.
 STEP = SLOTS
-ORIGIN, BUFFERS = STEP + 6, STEP + 12
-TILE_SLOTS = SLOTS + 13
+ORIGIN, BUFFERS, LEFT = STEP + 6, STEP + 12, STEP + 13
+TILE_SLOTS = SLOTS + 14
 TILE_SLOTS_BYTES = 8 * TILE_SLOTS
 
 #: Ways through memory.
@@ -400,6 +402,8 @@ def rows(phase, low, high, arguments, partial):
     for slot in range(SLOTS):
         store_int(tile, slot, load_int(arguments, slot))
     store_int(tile, BUFFERS, buffers)
+    each = PIECE if stage == NOTE or stage == WRITE else length
+    store_int(tile, LEFT, left_of(load_int(arguments, ITEMS), high, each * size))
     store_int(move, 4, lanes)
     if positions_function == 0:
         _fill(buffers + WEIGHTS * LANE_BYTES, MAX_LANES, 1.0)

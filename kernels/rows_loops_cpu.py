@@ -7,11 +7,16 @@ import numpy as np
 from fastloss.kernels.build_cpu import Template
 from fastloss.kernels.launch_cpu import GRAD_INPUT, INPUT
 from fastloss.kernels.logsumexp_cpu import beside_top, largest_of, next_chunk
-from fastloss.kernels.memory_cpu import ask_for, ask_for_writing, load_int, not_before, stack_buffer
+from fastloss.kernels.memory_cpu import (
+    load_int,
+    not_before,
+    stack_buffer,
+)
 from fastloss.kernels.rows_cpu import (
     BUFFERS,
     COEFFICIENT,
     LANE_BYTES,
+    LEFT,
     MAXIMA,
     MIDDLE_BYTES,
     OWN,
@@ -30,6 +35,7 @@ from fastloss.kernels.rows_cpu import (
     parameters_of,
     select_wide,
 )
+from fastloss.kernels.streams_cpu import STREAMS, ask_in_streams, ask_in_streams_for_writing, streamed, streams_of
 
 #: Numbers that are added up in the type of the arithmetic, in 64 sums side by side, before they join a float64.
 SHORT_SUM = 256
@@ -84,23 +90,46 @@ def softmax_row_tops(mode, n, count, tile, partial):
 
 @Template
 def softmax_row_sums(mode, n, count, tile, partial):
-    buffers, ahead = load_int(tile, BUFFERS), _ahead(tile, 0, n, count)
+    buffers = load_int(tile, BUFFERS)
+    start, asked, apart = _coming(tile, 0, n, count)
     for r in range(n):
         x, top = load_int(tile, INPUT) + r * load_int(tile, STEP), real(load_wide(buffers + TOP * LANE_BYTES, r))
-        small, maxima = beside_top(x, count, ahead, top, real(1.0))
+        small, maxima = beside_top(x, count, (start - r * asked + streamed(r * asked), 0, 0, apart), top, real(1.0))
         add_to(buffers + SMALL * LANE_BYTES, r, small)
         add_to(buffers + MAXIMA * LANE_BYTES, r, maxima)
 
 
 @Template
-def _ahead(tile, array, n, count):
-    # How many bytes further on lies what comes after an element of this tile: n rows, or ``count`` elements of the only
-    # row. It is asked for meanwhile: a look that computes more than it reads would else leave memory idle, and the
-    # first look at the next tile would wait. Huge rows are read in order, which the processor follows by itself (rmse
-    # of 10 million: 1.9 ms, and 2.1 with asking).
-    if load_int(tile, STAGE) != WHOLE:
-        return 0
-    return n * load_int(tile, STEP + array) if n > 1 else count * ITEMSIZE
+def _coming(tile, array, n, count):
+    """Where to ask for what comes after this tile: (how far on, bytes that each row adds to those asked for, apart).
+
+    That is n rows further on, or ``count`` elements of the only row. It is asked for meanwhile: a look that computes
+    more than it reads would else leave memory idle, and the first look at the next tile would wait. Huge rows are read
+    in order, which a processor that needs no streams follows by itself (rmse of 10 million: 1.9 ms, and 2.1 with
+    asking).
+    """
+    size, step, left = count * ITEMSIZE, load_int(tile, STEP + array), load_int(tile, LEFT)
+    if n == 1:
+        step = size
+        if STREAMS == 1 and load_int(tile, STAGE) != WHOLE:
+            return 0, 0, 0
+    if step == size:  # the rows of a tile are one stretch, in which streams are longer than in each of them
+        start, apart = streams_of(n * size, n * size, left)
+        return start, size, apart
+    start, apart = streams_of(size, n * step, left)
+    return start, 0, apart
+
+
+@Template
+def _ask(x, r, first, size, coming):
+    start, asked, apart = coming
+    ask_in_streams(x + start - r * asked + streamed(r * asked), first * ITEMSIZE, size * ITEMSIZE, apart)
+
+
+@Template
+def _ask_writing(x, r, first, size, coming):
+    start, asked, apart = coming
+    ask_in_streams_for_writing(x + start - r * asked + streamed(r * asked), first * ITEMSIZE, size * ITEMSIZE, apart)
 
 
 @Template
@@ -125,7 +154,9 @@ def row_sums(mode, n, count, tile, partial):
     buffers = load_int(tile, BUFFERS)
     own, tops, sums = buffers + OWN * LANE_BYTES, buffers + TOP * LANE_BYTES, buffers + SUM * LANE_BYTES
     small, maxima = buffers + SMALL * LANE_BYTES, buffers + MAXIMA * LANE_BYTES
-    x_ahead, t_ahead, z_ahead = _ahead(tile, 0, n, count), _ahead(tile, 1, n, count), _ahead(tile, 2, n, count)
+    x_coming = _coming(tile, 0, n, count)
+    t_coming = _coming(tile, 1, n, count)
+    z_coming = _coming(tile, 2, n, count)
     for r in range(n):
         x = load_int(tile, INPUT) + r * load_int(tile, STEP)
         t = load_int(tile, INPUT + 1) + r * load_int(tile, STEP + 1)
@@ -139,11 +170,11 @@ def row_sums(mode, n, count, tile, partial):
         while start < count:
             first, size, skip = next_chunk(start, 0, count, SHORT_SUM)
             start = first + size
-            ask_for(x + x_ahead + first * ITEMSIZE, size * ITEMSIZE)
+            _ask(x, r, first, size, x_coming)
             if HAS_T:
-                ask_for(t + t_ahead + first * ITEMSIZE, size * ITEMSIZE)
+                _ask(t, r, first, size, t_coming)
             if HAS_Z:
-                ask_for(z + z_ahead + first * ITEMSIZE, size * ITEMSIZE)
+                _ask(z, r, first, size, z_coming)
             short_e0 = short_e1 = zero
             others_0 = others_1 = none()
             short_0 = short_1 = short_2 = short_3 = _nothing()
@@ -202,7 +233,7 @@ def row_later(mode, n, count, tile, partial):
     own, sums, top = buffers + OWN * LANE_BYTES, buffers + SUM * LANE_BYTES, buffers + TOP * LANE_BYTES
     middle = stack_buffer(MIDDLE_BYTES)
     find_middle(buffers, n, q, middle)
-    t_ahead = _ahead(tile, 1, n, count)
+    t_coming = _coming(tile, 1, n, count)
     for r in range(n):
         x = load_int(tile, INPUT) + r * load_int(tile, STEP)
         t = load_int(tile, INPUT + 1) + r * load_int(tile, STEP + 1)
@@ -216,7 +247,7 @@ def row_later(mode, n, count, tile, partial):
             first, size, skip = next_chunk(start, 0, count, SHORT_SUM)
             start = first + size
             if HAS_T:
-                ask_for(t + t_ahead + first * ITEMSIZE, size * ITEMSIZE)
+                _ask(t, r, first, size, t_coming)
             short_2 = short_3 = zero
             for i in range(size):
                 new = not_before(i, skip)
@@ -252,7 +283,8 @@ def row_slopes(mode, n, count, tile, partial):
     zero, one = real(0.0), real(1.0)
     buffers = load_int(tile, BUFFERS)
     own, tops, coefficient = buffers + OWN * LANE_BYTES, buffers + TOP * LANE_BYTES, buffers + COEFFICIENT * LANE_BYTES
-    gx_ahead, gt_ahead = _ahead(tile, 3, n, count), _ahead(tile, 4, n, count)
+    gx_coming = _coming(tile, 3, n, count)
+    gt_coming = _coming(tile, 4, n, count)
     for r in range(n):
         x = load_int(tile, INPUT) + r * load_int(tile, STEP)
         t = load_int(tile, INPUT + 1) + r * load_int(tile, STEP + 1)
@@ -279,9 +311,9 @@ def row_slopes(mode, n, count, tile, partial):
             first, size, _ = next_chunk(start, 0, count, SHORT_SUM)
             start = first + size
             if WANT_X:
-                ask_for_writing(gx + gx_ahead + first * ITEMSIZE, size * ITEMSIZE)
+                _ask_writing(gx, r, first, size, gx_coming)
             if WANT_T:
-                ask_for_writing(gt + gt_ahead + first * ITEMSIZE, size * ITEMSIZE)
+                _ask_writing(gt, r, first, size, gt_coming)
             # One stream of stores at a time: more of them break up the writing of whole lines.
             if WANT_X:
                 for i in range(first, first + size):
