@@ -28,6 +28,7 @@ from fastloss.kernels.launch_cpu import (
     GRAD,
     GRAD_INPUT,
     INPUT,
+    ITEMS,
     LOSSES,
     PARAMETERS,
     SAMPLE_WEIGHT,
@@ -39,6 +40,7 @@ from fastloss.kernels.launch_cpu import (
 )
 from fastloss.kernels.memory_cpu import (
     ACCUMULATE,
+    clear,
     load_double,
     load_int,
     prefetch,
@@ -103,6 +105,8 @@ def _label_gradient(d, others, mass, slope, label_mass, smoothing, weight_sum):
 #: Positions that are worked on together.
 GROUP = 256
 GROUP_BYTES = 8 * GROUP
+#: Bytes of a gradient of zeros that hardly stays in a cache until somebody reads it.
+LARGE = 1 << 24
 
 
 @Template
@@ -125,6 +129,11 @@ def nll(phase, low, high, arguments, partial):
     outer_stride = load_int(arguments, OUTER_STRIDE)
     inner_stride = load_int(arguments, INNER_STRIDE)
     class_stride = load_int(arguments, CLASS_STRIDE)
+    # Most of the gradient is zeros. Where it is large, and one stretch of memory, they are written past the caches.
+    items, grad_outer_stride = load_int(arguments, ITEMS), load_int(arguments, GRAD_OUTER_STRIDE)
+    side_by_side = inner == 1 or load_int(arguments, GRAD_INNER_STRIDE) == classes
+    in_one = grad_class_stride == 1 and side_by_side and (items == inner or grad_outer_stride == inner * classes)
+    past_caches = in_one and items * classes * ITEMSIZE >= LARGE
     labels = stack_buffer(GROUP_BYTES)
     places = stack_buffer(GROUP_BYTES)
     found = stack_buffer(GROUP_BYTES)
@@ -196,6 +205,8 @@ def nll(phase, low, high, arguments, partial):
                 for i in range(n):
                     store_real(losses, start + i, load_tile(found, i))
         if flags & GRAD:
+            if past_caches:
+                clear(grads + start * classes * ITEMSIZE, n * classes * ITEMSIZE)
             for i in range(n):
                 position = start + i
                 label = load_wide_index(labels, i)
@@ -205,10 +216,7 @@ def nll(phase, low, high, arguments, partial):
                     outer_index * load_int(arguments, GRAD_OUTER_STRIDE)
                     + inner_index * load_int(arguments, GRAD_INNER_STRIDE)
                 )
-                if grad_class_stride == 1:
-                    for c in range(classes):
-                        store(g, c, zero)
-                else:
+                if not past_caches:
                     for c in range(classes):
                         store(g, c * grad_class_stride, zero)
                 if label != ignore_index:

@@ -25,6 +25,7 @@ from fastloss.kernels.build_cpu import callback, compile_driver, driver
 from fastloss.kernels.compiler_cpu import helper
 from fastloss.kernels.intrinsics_cpu import EXTREMES
 from fastloss.kernels.memory_cpu import (
+    LINE,
     atomic_add,
     atomic_load,
     atomic_replace,
@@ -69,7 +70,6 @@ EXTENTS = 17
 PARAMETERS = 18  # from here on, whatever else the kernel wants
 SLOTS = 48
 ARGUMENT_BYTES, PARTIAL_BYTES = 8 * SLOTS, 24
-LINE = 64  # bytes of a cache line
 
 # Bits of FLAGS.
 VALUE = 1  # add up the losses (and write them one by one, where the address of the losses is given)

@@ -15,6 +15,7 @@ from cases import DTYPES, assert_close, same_bits
 
 import fastloss as fl
 import fastloss.nn
+from fastloss.kernels import classification_cpu
 
 NAN, INF = float("nan"), float("inf")
 MASSES = ("focal_loss", "poly_cross_entropy", "generalized_cross_entropy")
@@ -649,3 +650,27 @@ def test_kept_exponentials_give_the_same_gradient_as_new_ones(dtype, classes, op
     np.testing.assert_array_equal(value, again)
     np.testing.assert_array_equal(side_by_side, strided)
     assert np.isfinite(side_by_side[[0, 1, 2, 5]]).all() and side_by_side[0].any()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(60_001, 77), (4_099, 1_024)])
+@pytest.mark.parametrize("offset", [0, 3])
+def test_a_large_gradient_of_nll_loss_is_written_past_the_caches(shape, dtype, offset):
+    # Whole cache lines of zeros, whatever the address; what stands before and behind stays.
+    assert np.dtype(dtype).itemsize * np.prod(shape) > classification_cpu.LARGE
+    rng = np.random.default_rng(0)
+    x, target = rng.standard_normal(shape).astype(dtype), rng.integers(0, shape[1], shape[0])
+    target[::7] = -100
+    memory = np.full(x.size + 7, 9.0, dtype)
+    out = memory[offset : offset + x.size].reshape(shape)
+    fl.nll_loss.value_and_grad(x, target, out=out)
+    kept = np.nonzero(target != -100)[0]
+    expected = np.zeros(shape, dtype)
+    expected[kept, target[kept]] = dtype(-1.0 / len(kept))
+    np.testing.assert_array_max_ulp(out, expected, 1)
+    assert (memory[:offset] == 9.0).all()
+    assert (memory[offset + x.size :] == 9.0).all()
+    padded = np.full((shape[0], shape[1] + 3), 9.0, dtype)  # not one stretch
+    fl.nll_loss.value_and_grad(x, target, out=padded[:, : shape[1]])
+    np.testing.assert_array_equal(padded[:, : shape[1]], out)
+    assert (padded[:, shape[1] :] == 9.0).all()
