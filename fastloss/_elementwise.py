@@ -225,7 +225,7 @@ class ElementwiseProblem:
 
     def build(self, backend: Any, operands: Operands, upstream: Any, flags: int, outs: tuple[Any, ...]) -> Plan:
         """The plan of ``operands`` that have one dtype and broadcast to one shape."""
-        from fastloss.kernels import build_cpu, streams_cpu
+        from fastloss.kernels import build_cpu
         from fastloss.kernels import elementwise_cpu as kernels
         from fastloss.kernels import launch_cpu as launch
 
@@ -270,7 +270,7 @@ class ElementwiseProblem:
             constants["FIRST"] = formula.first
         compiled: dict[int, Any] = {}
         if flags & launch.VALUE:
-            asks = long or staged or bool(style.checked) or streams_cpu.STREAMS > 1
+            asks = long or staged or bool(style.checked)
             compiled[kernels.LOOPS] = build_cpu.kernel(kernels.loops, dtype, **constants, ASKS=asks)
         fused = flags & launch.VALUE and self.reduction != "none"
         for operand, flag in enumerate((launch.GRAD, launch.GRAD_TARGET, launch.GRAD_THIRD)):

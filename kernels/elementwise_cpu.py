@@ -183,7 +183,7 @@ def loops(mode, left, high, arguments, partial):
         return
     done = 0
     next_tile, apart = streams_of(TILE * ITEMSIZE, TILE * ITEMSIZE, left)
-    if ASKS:
+    if ASKS or (STREAMS > 1 and left > 0):
         # A loop that comes before this one, over the first halves or for numbers outside of the domain, computes little
         # and would wait for memory: so here the next tile is asked for. Four vectors at once, too, are more than the
         # processor fetches by itself in time. What one short loop reads alone, it follows, if one stream is enough.
@@ -240,7 +240,7 @@ def slopes(phase, left, high, arguments, partial):
     if SLOPES_STAGED:
         _find(x, t, z, 0, high, q, found)
     done = 0
-    if STREAMS > 1:
+    if STREAMS > 1 and left > 0:
         next_tile, apart = streams_of(TILE * ITEMSIZE, TILE * ITEMSIZE, left)
         for base in range(0, high - GROUP + 1, GROUP):
             ask_in_streams(x + next_tile, base * ITEMSIZE, GROUP * ITEMSIZE, apart)
