@@ -160,7 +160,7 @@ def _add_up_and_slope(x, t, z, w, s, u, losses, grad, found, first, n, q, ignore
 
 @Template
 def loops(mode, left, high, arguments, partial):
-    """The losses of a tile of ``high`` elements, and maybe their gradient; ``left``: see memory_cpu.left_of."""
+    """The losses of a tile of ``high`` elements, and maybe their gradient; ``left``: see streams_cpu.left_of."""
     x = load_int(arguments, INPUT)
     t = load_int(arguments, TARGET)
     z = load_int(arguments, THIRD)

@@ -7,11 +7,7 @@ import numpy as np
 from fastloss.kernels.build_cpu import Template
 from fastloss.kernels.launch_cpu import GRAD_INPUT, INPUT
 from fastloss.kernels.logsumexp_cpu import beside_top, largest_of, next_chunk
-from fastloss.kernels.memory_cpu import (
-    load_int,
-    not_before,
-    stack_buffer,
-)
+from fastloss.kernels.memory_cpu import load_int, not_before, stack_buffer
 from fastloss.kernels.rows_cpu import (
     BUFFERS,
     COEFFICIENT,
