@@ -58,6 +58,7 @@ from fastloss.kernels.memory_cpu import (
     store_int,
 )
 from fastloss.kernels.streams_cpu import (
+    STREAMS,
     ask_in_streams,
     ask_in_streams_for_writing,
     left_of,
@@ -184,11 +185,12 @@ def _slopes(x, stride, g, g_stride, first, last, exponentials, coming, ahead_too
         if g_stride == 1:
             whole = n // GROUP * GROUP
             for base in range(0, whole, GROUP):
-                if not SPLIT:  # a huge row's gradient, written in order, comes no sooner for it
-                    at = (start + base) * ITEMSIZE
-                    ask_in_streams_for_writing(g + ahead, at, GROUP * ITEMSIZE, apart)
+                if not SPLIT or STREAMS > 1:  # in one stream a huge row's gradient comes no sooner for it
+                    at = (start - first + base) * ITEMSIZE
+                    begin = first * ITEMSIZE + ahead
+                    ask_in_streams_for_writing(g + begin, at, GROUP * ITEMSIZE, apart)
                     if ahead_too:
-                        ask_in_streams(x + ahead, at, GROUP * ITEMSIZE, apart)
+                        ask_in_streams(x + begin, at, GROUP * ITEMSIZE, apart)
                 if ITEMSIZE < REALSIZE:
                     for i in range(GROUP):
                         store_tile(slopes, base + i, exp_softmax(load(z, base + i) - top) * factor - shift)
