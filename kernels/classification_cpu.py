@@ -217,8 +217,12 @@ def nll(phase, low, high, arguments, partial):
                     + inner_index * load_int(arguments, GRAD_INNER_STRIDE)
                 )
                 if not past_caches:
-                    for c in range(classes):
-                        store(g, c * grad_class_stride, zero)
+                    if grad_class_stride == 1:  # LLVM makes a memset of it
+                        for c in range(classes):
+                            store(g, c, zero)
+                    else:
+                        for c in range(classes):
+                            store(g, c * grad_class_stride, zero)
                 if label != ignore_index:
                     slope = scale * load_tile(weights, i)
                     if upstream != 0:
