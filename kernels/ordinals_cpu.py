@@ -1,7 +1,8 @@
 """Integers in the order of the floats, and what else their bits tell.
 
 The largest of many costs a look at NaN for each as floats (``llvm.maxnum``), whose last steps moreover go one by one;
-of integers it takes a third of the time. A NaN is the largest of all, or if its sign is set the least.
+of integers it takes a third of the time. A NaN is the largest of all, or if its sign is set the least. Only of numbers
+side by side in memory, where a NaN comes back in the sum that follows, are float32 and float64 compared as they are.
 """
 
 from types import SimpleNamespace

@@ -102,7 +102,7 @@ add_wide, select_wide = ACCUMULATE["float64"], MATH["float64"]["select"]
     Q,
 ) = range(PARAMETERS, PARAMETERS + 24)
 # What the loops see besides: steps (bytes) from one position to the next (rows) or one element to the next (lanes) of
-# the six arrays, where each starts at this position, and the numbers of the positions.
+# the six arrays, where each starts at this position, the numbers of the positions, and what streams_cpu.left_of finds.
 STEP = SLOTS
 ORIGIN, BUFFERS, LEFT = STEP + 6, STEP + 12, STEP + 13
 TILE_SLOTS = SLOTS + 14

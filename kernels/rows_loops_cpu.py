@@ -87,10 +87,10 @@ def softmax_row_tops(mode, n, count, tile, partial):
 @Template
 def softmax_row_sums(mode, n, count, tile, partial):
     buffers = load_int(tile, BUFFERS)
-    start, asked, apart = _coming(tile, 0, n, count)
+    coming = _coming(tile, 0, n, count)
     for r in range(n):
         x, top = load_int(tile, INPUT) + r * load_int(tile, STEP), real(load_wide(buffers + TOP * LANE_BYTES, r))
-        small, maxima = beside_top(x, count, (start - r * asked + streamed(r * asked), 0, 0, apart), top, real(1.0))
+        small, maxima = beside_top(x, count, (_from_row(r, coming), 0, 0, coming[2]), top, real(1.0))
         add_to(buffers + SMALL * LANE_BYTES, r, small)
         add_to(buffers + MAXIMA * LANE_BYTES, r, maxima)
 
@@ -117,15 +117,20 @@ def _coming(tile, array, n, count):
 
 
 @Template
+def _from_row(r, coming):
+    # How far on from row r of a tile the streams have come.
+    start, asked, _ = coming
+    return start - r * asked + streamed(r * asked)
+
+
+@Template
 def _ask(x, r, first, size, coming):
-    start, asked, apart = coming
-    ask_in_streams(x + start - r * asked + streamed(r * asked), first * ITEMSIZE, size * ITEMSIZE, apart)
+    ask_in_streams(x + _from_row(r, coming), first * ITEMSIZE, size * ITEMSIZE, coming[2])
 
 
 @Template
 def _ask_writing(x, r, first, size, coming):
-    start, asked, apart = coming
-    ask_in_streams_for_writing(x + start - r * asked + streamed(r * asked), first * ITEMSIZE, size * ITEMSIZE, apart)
+    ask_in_streams_for_writing(x + _from_row(r, coming), first * ITEMSIZE, size * ITEMSIZE, coming[2])
 
 
 @Template

@@ -11,14 +11,17 @@ import platform
 
 from fastloss.kernels.compiler_cpu import helper
 from fastloss.kernels.intrinsics_cpu import EXTREMES
-from fastloss.kernels.memory_cpu import prefetch, prefetch_to_write
+from fastloss.kernels.memory_cpu import LINE, prefetch, prefetch_to_write
 
 max = EXTREMES["max"]
 
 
 def _is_intel():
+    if "GenuineIntel" in platform.processor():  # Windows
+        return True
     try:
-        return "GenuineIntel" in platform.processor() or "GenuineIntel" in pathlib.Path("/proc/cpuinfo").read_text()
+        with pathlib.Path("/proc/cpuinfo").open() as lines:
+            return "GenuineIntel" in lines.read(256)  # of the first processor: all of a large machine take a while
     except OSError:
         return False
 
@@ -26,7 +29,7 @@ def _is_intel():
 #: In how many places at once a thread asks for what it reads, or writes, in order.
 STREAMS = 8 if _is_intel() else 1
 #: The bytes of a line of each, as a power of two.
-_MANY = 64 * STREAMS
+_MANY = LINE * STREAMS
 _SHIFT = _MANY.bit_length() - 1
 _PAGE = 4096
 #: Bytes that a stream should go on for: of less the processor sees no stream.
@@ -38,7 +41,7 @@ _SMALLEST = 1 << 22
 @helper(())
 def streamed(size):
     """How far each stream has come when so many bytes were asked for."""
-    return size >> _SHIFT << 6  # shifts: a division that rounds down takes six instructions
+    return (size >> _SHIFT) * LINE  # shifts: a division that rounds down takes six instructions
 
 
 @helper(())
@@ -79,7 +82,7 @@ def _in_streams(fetch):
     @helper(())
     def ask(address, first, size, apart):
         if STREAMS == 1:
-            for byte in range(0, size, 64):
+            for byte in range(0, size, LINE):
                 fetch(address + first + byte)
         elif first & (_MANY - 1) < size:  # less than a line of each stream: not every time
             for part in range(0, size, _MANY):
