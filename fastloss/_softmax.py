@@ -235,7 +235,7 @@ def build(
             kernel = build_cpu.kernel(in_lanes_cpu.cross_entropy_lanes, dtype, **variant, LANE_GROUP=group)
         else:
             block = block_size(items, block, 1, least)
-            keeps = softcap is None and pieces == 1 and dtype == compute
+            keeps = softcap is None and pieces == 1
             kernel = build_cpu.kernel(in_rows_cpu.cross_entropy_rows, dtype, **variant, SPLIT=pieces > 1, KEEPS=keeps)
 
     if reduction == "mean":

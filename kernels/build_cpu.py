@@ -22,7 +22,7 @@ from numba import types
 from numba.core import caching
 
 from fastloss.kernels import math_cpu, memory_cpu, ordinals_cpu, transpose_cpu
-from fastloss.kernels.compiler_cpu import Driver, Kernel, collector_asleep, helper
+from fastloss.kernels.compiler_cpu import Driver, Kernel, compiling, helper
 from fastloss.kernels.intrinsics_cpu import EXTREMES
 
 #: Never nnan or ninf: masks of -inf and NaN that must come through are ordinary data here. Nor reassoc, which undoes
@@ -172,7 +172,7 @@ def _c_function(function, signature, fastmath, sources):
     if cache_directory() is not None:
         function.sources = sources
         compiled._cache = _Cache(function)
-    with collector_asleep():
+    with compiling():
         compiled.compile()
     return compiled
 
@@ -189,7 +189,7 @@ def driver(function):
 def compile_driver(dispatcher, *arguments):
     """Compile a driver now, under the caller's lock, rather than at its first call."""
     if not dispatcher.overloads:
-        with collector_asleep():
+        with compiling():
             dispatcher.compile(arguments)
 
 

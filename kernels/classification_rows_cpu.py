@@ -1,5 +1,7 @@
 """Cross-entropy of positions with many classes, one at a time; huge rows in pieces. See classification_cpu.py."""
 
+import math
+
 import numpy as np
 
 from fastloss.kernels.build_cpu import Template
@@ -49,10 +51,21 @@ from fastloss.kernels.launch_cpu import (
     VALUE,
     WEIGHT,
 )
-from fastloss.kernels.logsumexp_cpu import CHUNK, GROUP, beside_top, capped, largest_of, logit, next_chunk
+from fastloss.kernels.logsumexp_cpu import (
+    CHUNK,
+    GROUP,
+    beside_top,
+    capped,
+    kept_exponential,
+    largest_of,
+    logit,
+    next_chunk,
+)
 from fastloss.kernels.memory_cpu import (
+    allocate,
     load_double,
     load_int,
+    release,
     stack_buffer,
     store_double,
     store_int,
@@ -85,7 +98,7 @@ def _chunk(address, stride, start, n, buffer):
 
 
 @Template
-def _top_and_others(x, stride, first, last, coming, cap, buffer, exponentials):
+def _top_and_others(x, stride, first, last, coming, cap, buffer, exponentials, g):
     """The largest logit of a row, and what the others sum to beside it. ``exponentials``: where they are kept."""
     most = last - first if stride == 1 else CHUNK
     largest = ordinal(-real(np.inf))
@@ -98,7 +111,7 @@ def _top_and_others(x, stride, first, last, coming, cap, buffer, exponentials):
     small = maxima = 0.0
     for start in range(first, last, most):
         n = min(most, last - start)
-        found = beside_top(_chunk(x, stride, start, n, buffer), n, coming, top, cap, exponentials)
+        found = beside_top(_chunk(x, stride, start, n, buffer), n, coming, top, cap, exponentials, g)
         small += found[0]
         maxima += found[1]
     return top, real(_others(small, maxima))
@@ -176,7 +189,7 @@ def _slopes(x, stride, g, g_stride, first, last, exponentials, coming, ahead_too
         for base in range(0, last - GROUP + 1, GROUP):
             ask_in_streams_for_writing(g + rest, base // 2 * ITEMSIZE, GROUP // 2 * ITEMSIZE, apart)
             for i in range(base, base + GROUP):
-                store(g, i, load_back(g, i) * factor - shift)
+                store(g, i, kept_exponential(exponentials, g, i) * factor - shift)
             start = base + GROUP
     while start < last:
         start, n, _ = next_chunk(start, first, last, CHUNK)
@@ -255,7 +268,8 @@ def _dense_slopes(
         for base in range(0, last - GROUP + 1, GROUP):
             ask_in_streams_for_writing(g + rest, base // 2 * ITEMSIZE, GROUP // 2 * ITEMSIZE, apart)
             for i in range(base, base + GROUP):
-                store(g, i, _dense_slope(load_back(g, i), t, i, class_weight, factor, scale, kept, spread))
+                e = kept_exponential(exponentials, g, i)
+                store(g, i, _dense_slope(e, t, i, class_weight, factor, scale, kept, spread))
             start = base + GROUP
     while start < last:
         start, n, _ = next_chunk(start, first, last, CHUNK)
@@ -342,6 +356,10 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
     left = left_of(load_int(arguments, ITEMS), high, row)
     at_once = rows_at_once(row, ahead, left)
     start, apart = streams_of(at_once * row, at_once * ahead, left)
+    # Exponentials that are kept, where the gradient is too narrow for them. Without the memory they are computed twice.
+    heap = 0
+    if KEEPS and ITEMSIZE < REALSIZE and flags & VALUE and flags & GRAD and classes <= PIECE:
+        heap = allocate(classes * REALSIZE)
     total = 0.0
     counted = 0.0
     bad = -1
@@ -415,8 +433,8 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
             others = load_real(statistics, KEPT_NUMBERS * position + 1)
         else:
             if KEEPS and flags & GRAD and class_stride == 1 and grad_class_stride == 1 and t_stride <= 1:
-                exponentials = g
-            top, others = _top_and_others(x, class_stride, first, last, coming, cap, buffer, exponentials)
+                exponentials = heap if ITEMSIZE < REALSIZE else g
+            top, others = _top_and_others(x, class_stride, first, last, coming, cap, buffer, exponentials, g)
             if flags & STATS and not SPLIT:
                 store_real(statistics, KEPT_NUMBERS * position, top)
                 store_real(statistics, KEPT_NUMBERS * position + 1, others)
@@ -533,6 +551,8 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 kept,
                 buffer,
             )
+    if heap != 0:
+        release(heap)
     store_double(partial, 0, total)
     store_double(partial, 1, counted)
     store_int(partial, 2, bad)
@@ -604,7 +624,7 @@ def combine_rows(phase, low, high, arguments, partial):
                 small += own
                 maxima += 1.0
             else:
-                small += (own + 1.0) * np.exp(d)
+                small += (own + 1.0) * math.exp(d)
             if PROBABILITIES:
                 own_mass = load_double(part, 2)
                 mass += own_mass

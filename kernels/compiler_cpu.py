@@ -1,9 +1,8 @@
-"""Numba's compiler with only the passes that kernels need.
+"""Numba's compiler for kernels, and for the helpers that they call.
 
-Kernels are plain: numbers, tuples and addresses; no closures, comprehensions, exceptions, array expressions or objects.
-Numba's standard pipeline looks for all of those, after every step analyses the function anew, and makes of each helper
-a function that Python could call: wrappers in machine code of its own. Helpers are only ever inlined into kernels, so
-here they stop at LLVM's intermediate code.
+Numba makes of each helper a function that Python could call: wrappers in machine code of its own. Helpers are only ever
+inlined into kernels, so here they stop at LLVM's intermediate code. What comes before it is in passes_cpu.py and
+target_cpu.py.
 """
 
 import contextlib
@@ -11,65 +10,14 @@ import gc
 
 from llvmlite import ir
 from numba import types
-from numba.core import compiler, typed_passes, untyped_passes
+from numba.core import compiler
 from numba.core.ccallback import CFunc
 from numba.core.codegen import CPUCodeLibrary, JITCodeLibrary
-from numba.core.compiler_machinery import PassManager, register_pass
-from numba.core.ir_utils import build_definitions
 from numba.core.registry import CPUDispatcher
-from numba.core.ssa import reconstruct_ssa
 from numba.extending import intrinsic
 
-
-class _PassManager(PassManager):
-    _ENFORCING = False  # after each pass, analyses that none of those below asks for: an eighth of the time
-
-
-# Two passes without the analysis of variables' lifetimes that Numba adds to each: the last pass before lowering makes
-# it anyway.
-
-
-@register_pass(mutates_CFG=True, analysis_only=False)
-class _Ssa(untyped_passes.ReconstructSSA):
-    _name = "fastloss_ssa"
-
-    def run_pass(self, state):
-        state.func_ir = reconstruct_ssa(state.func_ir)
-        state.func_ir._definitions = build_definitions(state.func_ir.blocks)
-        return True
-
-
-@register_pass(mutates_CFG=False, analysis_only=False)
-class _StripPhis(typed_passes.PreLowerStripPhis):
-    _name = "fastloss_strip_phis"
-
-    def run_pass(self, state):
-        state.func_ir = self._strip_phi_nodes(state.func_ir)
-        state.func_ir._definitions = build_definitions(state.func_ir.blocks)
-        return True
-
-
-def _passes():
-    manager = _PassManager("fastloss")
-    for one in (
-        untyped_passes.TranslateByteCode,
-        untyped_passes.FixupArgs,
-        untyped_passes.RewriteSemanticConstants,
-        untyped_passes.DeadBranchPrune,  # what a binding's constants rule out is not compiled
-        untyped_passes.GenericRewrites,  # constant places in tuples
-        _Ssa,
-        typed_passes.NopythonTypeInference,
-        _StripPhis,
-        typed_passes.IRLegalization,
-        typed_passes.NativeLowering,
-        typed_passes.NoPythonBackend,
-    ):
-        manager.add_pass(one, one.__name__)
-    manager.finalize()
-    return manager
-
-
-_PASSES = _passes()
+from fastloss.kernels import target_cpu
+from fastloss.kernels.passes_cpu import PASSES
 
 #: No reference counts (``_nrt``): there are no objects to count.
 OPTIONS = {"nopython": True, "nogil": True, "error_model": "numpy", "_nrt": False}
@@ -87,20 +35,11 @@ def collector_asleep():
             gc.enable()
 
 
-class _Typing:
-    # A typing context that resolves a call once, for Numba asks again and again until nothing changes.
-    def __init__(self, context):
-        self._context = context
-        self._resolved = {}
-
-    def __getattr__(self, name):
-        return getattr(self._context, name)
-
-    def resolve_function_type(self, function, arguments, keywords):
-        call = function, tuple(arguments), tuple(keywords.items())
-        if call not in self._resolved:
-            self._resolved[call] = self._context.resolve_function_type(function, arguments, keywords)
-        return self._resolved[call]
+@contextlib.contextmanager
+def compiling():
+    """Around whatever compiles kernels or drivers."""
+    with collector_asleep(), target_cpu.current():
+        yield
 
 
 class KernelCompiler(compiler.CompilerBase):
@@ -110,10 +49,10 @@ class KernelCompiler(compiler.CompilerBase):
         if library is None:
             library = _KernelLibrary(target_context.codegen(), "kernel")
             library.enable_object_caching()
-        super().__init__(_Typing(typing_context), target_context, library, *rest)
+        super().__init__(target_cpu.TypedOnce(typing_context), target_context, library, *rest)
 
     def define_pipelines(self):
-        return [_PASSES]
+        return [PASSES]
 
 
 #: LLVM prefers 256 bits on Intel's processors with AVX-512, of which some slow down when they use more. These loops do
@@ -234,6 +173,8 @@ class _HelperLibrary(_Told, CPUCodeLibrary):
 class Driver(CPUDispatcher):
     """A function that Python calls."""
 
+    targetdescr = target_cpu.TARGET
+
     def __init__(self, function):
         super().__init__(function, targetoptions={**OPTIONS, "no_cfunc_wrapper": True}, pipeline_class=KernelCompiler)
 
@@ -241,12 +182,16 @@ class Driver(CPUDispatcher):
 class Kernel(CFunc):
     """A C function."""
 
+    _targetdescr = target_cpu.TARGET
+
     def __init__(self, function, signature, fastmath):
         options = {**OPTIONS, "fastmath": fastmath}
         super().__init__(function, signature, {}, options, pipeline_class=KernelCompiler)
 
 
 class _Helper(CPUDispatcher):
+    targetdescr = target_cpu.TARGET
+
     def __init__(self, function, fastmath):
         options = {**OPTIONS, "forceinline": True, "fastmath": set(fastmath)}
         super().__init__(function, targetoptions=options, pipeline_class=_HelperCompiler)
@@ -258,10 +203,13 @@ class _Helper(CPUDispatcher):
     def add_overload(self, result):
         # Callers find the code by this key, in place of the address of a wrapper.
         key = object()
-        self.targetctx.insert_user_function(key, result.fndesc, [result.library])
+        target_cpu.insert(key, result)
         self.overloads[tuple(result.signature.args)] = result._replace(entry_point=key)
 
 
 def helper(fastmath):
     """Make a function one that kernels call, and Python does not."""
     return lambda function: _Helper(function, fastmath)
+
+
+target_cpu.register(Driver, lambda **options: helper(()))

@@ -242,7 +242,7 @@ def align(phase, low, high, arguments, partial):
             width = _padded(length + 1)
             memory = allocate(8 * (5 + AHEAD) * (width + 1) + 8 * frames + REALSIZE * classes + frames * width)
             if memory == 0:
-                bad = NO_MEMORY
+                bad = np.int64(NO_MEMORY)
                 break
             wrong = _align_sample(arguments, sample, memory, length, frames, classes)
             release(memory)
@@ -572,7 +572,7 @@ def _search_sample(arguments, sample, memory, width, classes):
                 larger *= 2
             moved = _tree(larger, nodes, count)
             if moved == 0:
-                wrong = NO_MEMORY
+                wrong = np.int64(NO_MEMORY)
                 break
             release(nodes)
             nodes, room = moved, larger

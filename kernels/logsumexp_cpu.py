@@ -75,12 +75,22 @@ def _keep_group(z, top, sums, others, kept):
     # A whole group, whose exponentials are wanted afterwards.
     for j in range(GROUP):
         d = load(z, j) - top
-        store(kept, j, exp_softmax(d))
+        e = exp_softmax(d)
+        if ITEMSIZE < REALSIZE:
+            store_tile(kept, j, e)
+        else:
+            store(kept, j, e)
         add_beside(sums, others, j, d)
 
 
 @Template
-def beside_top(z, n, coming, top, cap, kept=0):
+def kept_exponential(kept, out, i):
+    """One of those that beside_top kept. (Those in ``out`` are read there, or LLVM takes them for others.)"""
+    return load_tile(kept, i) if ITEMSIZE < REALSIZE else load_back(out, i)
+
+
+@Template
+def beside_top(z, n, coming, top, cap, kept=0, out=0):
     """(sum of exp(z - top) of those of n logits that are below the top, how many are not).
 
     All maxima but one are among the others: they are counted, and left out of the sum, where small terms would be lost
@@ -90,10 +100,10 @@ def beside_top(z, n, coming, top, cap, kept=0):
     with a prefetch inside does not become one of vectors. ``coming`` are bytes from here to where the streams of the
     logits begin (0: nothing is asked for), of the first half of kept exponentials and of the rest, and between streams.
 
-    ``KEEPS``: the exponentials of all whole groups go to ``kept`` (0: nowhere), a row of output beside the logits. Half
-    of the next such row is asked for here, and half by the loop that goes on with them. (Asked for in one of the two
-    the memory is busy in that one only: 2048 x 32000 took 0.95 and 0.98 of the time of computing exponentials twice,
-    and so 0.91.)
+    ``KEEPS``: the exponentials of all whole groups go to ``kept`` (0: nowhere): the row of output ``out``, or where it
+    has 16 bits a row of their own. Half of the next row of output is asked for here, and half by the loop that goes on
+    with them. (Asked for in one of the two the memory is busy in that one only: 2048 x 32000 took 0.95 and 0.98 of the
+    time of computing exponentials twice, and so 0.91.)
     """
     sums, others = stack_buffer(GROUP_BYTES), stack_buffer(GROUP_BYTES)
     small, count = 0.0, 0
@@ -109,8 +119,8 @@ def beside_top(z, n, coming, top, cap, kept=0):
                 ask_in_streams(z + ahead, base * ITEMSIZE, GROUP * ITEMSIZE, apart)
             if KEEPS and kept != 0:
                 at = base // 2 * ITEMSIZE
-                ask_in_streams_for_writing(kept + first_half, at, GROUP // 2 * ITEMSIZE, apart)
-                _keep_group(z + base * ITEMSIZE, top, sums, others, kept + base * ITEMSIZE)
+                ask_in_streams_for_writing(out + first_half, at, GROUP // 2 * ITEMSIZE, apart)
+                _keep_group(z + base * ITEMSIZE, top, sums, others, kept + base * REALSIZE)
             else:
                 _add_group(z + base * ITEMSIZE, GROUP, 0, top, cap, sums, others)
             base += GROUP

@@ -212,8 +212,8 @@ def squared_distances(x, columns, squares, bound, rows, width, i, found):
             if j != i and load_tile(x, j) < bound * (base + load(squares, j)):
                 b = rows + REALSIZE * j * width
                 total = 0.0
-                for d in range(width):
-                    gap = np.float64(load(a, d)) - np.float64(load(b, d))
+                for k in range(width):
+                    gap = np.float64(load(a, k)) - np.float64(load(b, k))
                     total = add_wide(total, gap * gap)
                 store_tile(x, j, real(total))
                 store_wide_index(found, count, j)

@@ -74,8 +74,8 @@ def triplet_margin_sums(x, t, z, y, m, q):
     a, b = x - t + eps, x - z + eps
     c = t - z + eps if SWAP else zero
     if NORM == 2:
-        a, b, c = np.float64(a), np.float64(b), np.float64(c)
-        return a * a, b * b, c * c
+        u, v, w = np.float64(a), np.float64(b), np.float64(c)
+        return u * u, v * v, w * w
     if NORM == 1:
         return np.float64(fabs(a)), np.float64(fabs(b)), np.float64(fabs(c))
     if NORM == 0:  # how many attain the maximum

@@ -61,10 +61,11 @@ def test_the_second_process_compiles_nothing(filled):
     assert contents(filled) == before
 
 
-def test_a_cached_call_does_not_load_what_compiling_needs(filled):
-    """All that Numba knows of NumPy, and SciPy where it is installed: more than half of a first call."""
+@pytest.mark.parametrize("cached", (True, False))
+def test_a_call_does_not_load_what_numba_knows_of_arrays(filled, tmp_path, cached):
+    """And of SciPy where it is installed: more than half of a cached first call, an eighth of one that compiles."""
     done = "\nimport sys; assert not {'numba.np.arraymath', 'scipy.linalg'} & set(sys.modules)"
-    run(CALL + done, FASTLOSS_CACHE_DIR=filled)
+    run(CALL + done, FASTLOSS_CACHE_DIR=filled if cached else tmp_path)
 
 
 def test_compilation_can_be_forbidden(tmp_path):

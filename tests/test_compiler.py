@@ -7,7 +7,7 @@ import re
 import llvmlite.binding
 import numpy as np
 import pytest
-from numba import njit
+from numba import njit, types
 
 from fastloss.kernels.build_cpu import FASTMATH, KERNEL_SIGNATURE, Template, names_of
 from fastloss.kernels.compiler_cpu import Kernel, collector_asleep, four_turns_together, helper
@@ -57,6 +57,48 @@ def test_a_helper_inlines_another():
     assert call(np.float32(3.0)) == 10.0
     assert call(2.0) == 5.0  # and another version for another type
     assert len(outer.nopython_signatures) == 2
+
+
+def test_a_variable_has_one_type():
+    """One of two would be widened without a word, and a float32 loop worked in float64."""
+
+    @helper(())
+    def widened(n):
+        last = np.float32(0.0)
+        for i in range(n):
+            last = np.float64(i)
+        return last
+
+    with pytest.raises(TypeError, match="last is float32 in one place and float64 on the whole"):
+        widened.compile((types.int64,))
+
+
+def test_numbas_own_functions_call_helpers_and_what_they_call():
+    """After kernels did, and before: each target has its own note of how to lower what both call."""
+    maths = names_of("float32")
+    ordinal, from_ordinal = maths["ordinal"], maths["from_ordinal"]
+
+    @helper(())
+    def back(x):
+        return from_ordinal(ordinal(x))
+
+    @njit
+    def direct(x):
+        return from_ordinal(ordinal(x))
+
+    @njit
+    def through(x):
+        return back(x)
+
+    back.compile((types.float32,))
+    assert direct(np.float32(-1.5)) == through(np.float32(-1.5)) == -1.5
+
+    @helper(())
+    def again(x):
+        return back(from_ordinal(ordinal(x)))
+
+    again.compile((types.float32,))
+    assert njit(lambda x: again(x))(np.float32(2.5)) == 2.5
 
 
 def test_a_helper_is_not_for_python():
