@@ -27,6 +27,8 @@ In layers, so that a new variant compiles nothing but its own loops:
   ``live_lanes``, and ``add_up`` or the two slopes. The first three need the dtype alone.
 """
 
+import numpy as np
+
 from fastloss.kernels.build_cpu import Template
 from fastloss.kernels.lanes_cpu import GROUP_BYTES, LANE_GROUP, beside_tops, fetch_lanes, flush_lanes, largest_of_lanes
 from fastloss.kernels.launch_cpu import (
@@ -400,7 +402,7 @@ def fold(phase, low, high, arguments, partial):
             loss = _pow(loss, gamma)
         w = 1.0
         if weights != 0:
-            w = load_real(weights, c)
+            w = np.float64(load_real(weights, c))
         loss = 0.0 if w == 0.0 else loss * w
         total += loss
         counted += w
