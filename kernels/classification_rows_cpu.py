@@ -644,8 +644,8 @@ def combine_rows(phase, low, high, arguments, partial):
                 outer_index * load_int(arguments, OUTER_STRIDE)
                 + (position - outer_index * inner) * load_int(arguments, INNER_STRIDE)
             )
-            d = logit(x, label * load_int(arguments, CLASS_STRIDE), cap) - top
-            dot = 0.0 if mass == 0.0 else mass * d
+            d_label = logit(x, label * load_int(arguments, CLASS_STRIDE), cap) - top
+            dot = 0.0 if mass == 0.0 else mass * d_label
         others = real(_others(small, maxima))
         log_sum = log1p(others)
         row_mass = real(mass)

@@ -289,11 +289,11 @@ def weigh(phase, low, high, arguments, partial):
                 for j in range(begin, end):
                     both = own + load_real(squares_y, j)
                     if not trusts(both - real(2.0) * load_tile(row, j), both, bound):
-                        v = slope * np.float64(load_real(above, j))
+                        wide = slope * np.float64(load_real(above, j))
                         if ROOT:
                             exact = between(arguments, i, j)
-                            v = _select(exact == 0.0, 0.0, v / _sqrt(exact))
-                        add_pair(arguments, i, j, v)
+                            wide = _select(exact == 0.0, 0.0, wide / _sqrt(exact))
+                        add_pair(arguments, i, j, wide)
             for j in range(begin, end):
                 both = own + load_real(squares_y, j)
                 square = both - real(2.0) * load_tile(row, j)
