@@ -185,3 +185,12 @@ def test_turns_of_a_loop_go_together(together):
 def test_vectors_are_as_wide_as_the_processor_has_them():
     """Also where LLVM would rather not, as on Intel's."""
     assert re.search(r" fdiv .*<16 x float>", _compiled(False).inspect_llvm())
+
+
+def test_the_cache_keeps_names_in_place_of_intermediate_code():
+    compiled = _compiled(False)
+    _, _, (machine_code, names) = compiled._library.serialize_using_object_code()
+    functions = {one.name: one for one in llvmlite.binding.parse_bitcode(names).functions}
+    assert compiled._wrapper_name in functions and machine_code
+    for function in functions.values():
+        assert sum(1 for block in function.blocks for _ in block.instructions) == 1
