@@ -62,11 +62,13 @@ class _Lower(lowering.Lower):
         # constants one has to be np.int64(...).
         if isinstance(value, ir.Var):
             new = self.typeof(value.name)
+        elif isinstance(value, ir.Arg) and not isinstance(self.typeof(f"arg.{value.name}"), types.Omitted):
+            new = self.typeof(f"arg.{value.name}")
         elif isinstance(value, ir.Expr) and self.fndesc.calltypes.get(value) is not None:
             new = self.fndesc.calltypes[value].return_type
         elif isinstance(value, ir.Const | ir.Global | ir.FreeVar):
             new = self.context.typing_context.resolve_value_type(value.value)
-        else:  # an argument, or a place in a tuple
+        else:  # an argument's default, or a place in a tuple
             return
         if types.unliteral(known) != types.unliteral(new):
             raise TypeError(

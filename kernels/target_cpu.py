@@ -48,9 +48,9 @@ class _TargetContext(CPUContext):
         self.install_registry(mathimpl.registry)
 
     def post_lowering(self, module, library):
+        # As Numba's own, but for its runtime, which is linked there.
         if self.fastmath:
             fastmathpass.rewrite_module(module, self.fastmath)
-        # Numba links its runtime here.
 
 
 class _Target(CPUTarget):

@@ -72,6 +72,29 @@ def test_a_variable_has_one_type():
     with pytest.raises(TypeError, match="last is float32 in one place and float64 on the whole"):
         widened.compile((types.int64,))
 
+    @helper(())
+    def argument(x, n):
+        for _ in range(n):
+            x = np.float64(x) + 1.0
+        return x
+
+    with pytest.raises(TypeError, match="x is float32 in one place and float64 on the whole"):
+        argument.compile((types.float32, types.int64))
+
+    @helper(())
+    def pair(i):
+        return i, i
+
+    @helper(())
+    def unpacked(n):
+        a, b = 1.0, 2.0
+        for i in range(n):
+            a, b = pair(i)
+        return a + b
+
+    with pytest.raises(TypeError, match="is int64 in one place and float64 on the whole"):
+        unpacked.compile((types.int64,))
+
 
 def test_numbas_own_functions_call_helpers_and_what_they_call():
     """After kernels did, and before: each target has its own note of how to lower what both call."""
