@@ -356,9 +356,14 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
     left = left_of(load_int(arguments, ITEMS), high, row)
     at_once = rows_at_once(row, ahead, left)
     start, apart = streams_of(at_once * row, at_once * ahead, left)
-    # Exponentials that are kept, where the gradient is too narrow for them. Without the memory they are computed twice.
+    backward = flags & STATS != 0 and not flags & VALUE
+    t_stride = 0 if INDEX else load_int(arguments, TARGET_CLASS_STRIDE)
+    keeps = False
+    if KEEPS and phase != COUNTING and flags & GRAD and not backward:
+        keeps = class_stride == 1 and grad_class_stride == 1 and t_stride <= 1
+    # Where the gradient is too narrow for exponentials. Without the memory they are computed twice.
     heap = 0
-    if KEEPS and ITEMSIZE < REALSIZE and flags & VALUE and flags & GRAD and classes <= PIECE:
+    if ITEMSIZE < REALSIZE and keeps and classes <= PIECE:
         heap = allocate(classes * REALSIZE)
     total = 0.0
     counted = 0.0
@@ -406,9 +411,8 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
         x = logits + ITEMSIZE * (
             outer_index * load_int(arguments, OUTER_STRIDE) + inner_index * load_int(arguments, INNER_STRIDE)
         )
-        t, t_stride = target, 0
+        t = target
         if not INDEX:
-            t_stride = load_int(arguments, TARGET_CLASS_STRIDE)
             t += ITEMSIZE * (
                 outer_index * load_int(arguments, TARGET_OUTER_STRIDE)
                 + inner_index * load_int(arguments, TARGET_INNER_STRIDE)
@@ -426,13 +430,12 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
         g = grads + ITEMSIZE * (
             outer_index * load_int(arguments, GRAD_OUTER_STRIDE) + inner_index * load_int(arguments, GRAD_INNER_STRIDE)
         )
-        backward = flags & STATS != 0 and not flags & VALUE
         # The maximum and the others' sum: found, or remembered from the forward pass.
         if backward:
             top = load_real(statistics, KEPT_NUMBERS * position)
             others = load_real(statistics, KEPT_NUMBERS * position + 1)
         else:
-            if KEEPS and flags & GRAD and class_stride == 1 and grad_class_stride == 1 and t_stride <= 1:
+            if keeps:
                 exponentials = heap if ITEMSIZE < REALSIZE else g
             top, others = _top_and_others(x, class_stride, first, last, coming, cap, buffer, exponentials, g)
             if flags & STATS and not SPLIT:
