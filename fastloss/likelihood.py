@@ -252,7 +252,6 @@ def tweedie_loss(
     With ``log_input=False`` x stands for :math:`e^x` and :math:`\max(y_i, 0)^{2 - p} / ((1 - p)(2 - p))` is added, so
     that the least loss is 0. For p = 0, 1 and 2 it is half the squared error, the Poisson and the gamma deviance.
 
-
     Args:
         input: x, of any shape: logarithms of means, or means > 0 with ``log_input=False`` (not checked).
         target: y, of the same shape (other shapes broadcast, with a warning): any number for p <= 0, y >= 0 for

@@ -357,10 +357,10 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
     at_once = rows_at_once(row, ahead, left)
     start, apart = streams_of(at_once * row, at_once * ahead, left)
     backward = flags & STATS != 0 and not flags & VALUE
-    t_stride = 0 if INDEX else load_int(arguments, TARGET_CLASS_STRIDE)
+    t_stride = 1 if INDEX else load_int(arguments, TARGET_CLASS_STRIDE)
     keeps = False
     if KEEPS and phase != COUNTING and flags & GRAD and not backward:
-        keeps = class_stride == 1 and grad_class_stride == 1 and t_stride <= 1
+        keeps = class_stride == 1 and grad_class_stride == 1 and t_stride == 1
     # Where the gradient is too narrow for exponentials. Without the memory they are computed twice.
     heap = 0
     if ITEMSIZE < REALSIZE and keeps and classes <= PIECE:

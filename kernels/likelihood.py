@@ -118,35 +118,70 @@ def log_ratio(t, x):
 
 
 @Template
+def exp_less_line(z):
+    """(exp(z) - 1 - z) / z^2 of |z| < 2"""
+    one = real(1.0)
+    s = one
+    for k in range(24, 2, -1):
+        s = fma(s, z * (one / real(k)), one)
+    return real(0.5) * s
+
+
+@Template
 def poisson_deviance(x, t, z, q):
-    """t log(t / x) + x - t"""
+    """t log(t / x) + x - t: both cancel near t = x, where it is t (exp(u) - 1 - u) with u = log(x / t)."""
     zero = real(0.0)
     log_r = log_ratio(t, x)
     d = x - t
-    return select(t == zero, zero, t * log_r) + d, d / x, log_r, zero
+    loss = select(t == zero, zero, t * log_r) + d
+    near = fabs(log_r) < real(1.0)
+    loss = select(near, t * log_r * log_r * exp_less_line(select(near, -log_r, zero)), loss)
+    return loss, d / x, log_r, zero
 
 
 @Template
 def gamma_deviance(x, t, z, q):
-    """t / x - 1 - log(t / x)"""
+    """t / x - 1 - log(t / x), which is exp(u) - 1 - u with u = log(t / x)"""
+    zero = real(0.0)
+    u = log_ratio(t, x)
     d = x - t
+    near = fabs(u) < real(1.0)
+    loss = select(near, u * u * exp_less_line(select(near, u, zero)), -(u + d / x))
     by_target = -d / maximum(x, t) / minimum(x, t)
-    return -(log_ratio(t, x) + d / x), d / x / x, by_target, real(0.0)
+    return loss, d / x / x, by_target, zero
 
 
 @Template
 def tweedie_identity(x, t, z, q):
-    """x^a / a - t x^b / b + t^a / (a b) with a = 2 - p, b = 1 - p, each in two parts; BETWEEN: 1 < p < 2."""
-    zero = real(0.0)
-    # pow reads exponents in float64, whatever the base.
+    """x^a / a - t x^b / b + t^a / (a b) with a = 2 - p, b = 1 - p, each in two parts.
+
+    These terms cancel where x is near t, and everywhere where a or b is small. With u = log(x / t) and a = b + 1 it is
+    t^a (expm1(a u) / a - expm1(b u) / b), or t^a u^2 (a f(a u) - b f(b u)) with f(z) = (exp(z) - 1 - z) / z^2.
+    """
+    zero, one, two, infinite = real(0.0), real(1.0), real(2.0), real(np.inf)
+    # pow reads exponents in float64, whatever the base. Half of each, twice: a power may overflow where the loss does not.
     wide_a, wide_b = np.float64(q[0]) + np.float64(q[1]), np.float64(q[2]) + np.float64(q[3])
+    x_a, x_b, t_a, t_b = pow(x, 0.5 * wide_a), pow(x, 0.5 * wide_b), pow(t, 0.5 * wide_a), pow(t, 0.5 * wide_b)
     a, b = q[0] + q[1], q[2] + q[3]
+    upper, lower = x_a * (x_a / a), select(t == zero, zero, (t * x_b) * (x_b / b))
+    u = -log_ratio(t, x)
+    au, bu = a * u, b * u
+    small_a, small_b = fabs(au) < two, fabs(bu) < two
+    grown_a, grown_b = expm1(au) / a, expm1(bu) / b
+    first = select(small_a, t_a * (t_a * grown_a), upper - t_a * (t_a / a))
+    second = select(small_b, t_a * (t_a * grown_b), lower - t_a * (t_a / b))
+    loss = first - second
+    # Where terms of both signs overflow the loss does, for it is positive.
+    loss = select((loss == loss) | (u != u) | (x < zero), loss, infinite)
+    near = small_a & small_b & (fabs(u) < one)
+    bend = a * exp_less_line(select(near, au, zero)) - b * exp_less_line(select(near, bu, zero))
+    loss = select(near, (t_a * u) * (t_a * u) * bend, loss)
+    loss = select(t > zero, select(u == zero, zero, loss), upper - lower)
     slope = (x - t) / x
-    if BETWEEN:
-        power = pow(x, wide_b)
-        upper, lower, dx = power * x, power * t, power * slope
-    else:  # the other power may overflow where this one does not
-        upper = pow(x, wide_a)
-        power, lower, dx = upper / x, upper * (t / x), upper * slope / x
-    best = select(t > zero, pow(t, wide_a) / (a * b), zero)
-    return upper / a - lower / b + best, dx, (select(t < zero, zero, pow(t, wide_b)) - power) / b, zero
+    power = pow(x, wide_b)
+    by_input = select(power < infinite, power * slope, select(slope == zero, slope, x_b * slope * x_b))
+    more, less = t_b * (t_b / b), x_b * (x_b / b)
+    by_target = select((fabs(more) == infinite) & (fabs(less) == infinite), -u * infinite, more - less)
+    by_target = select(small_b, -t_b * (t_b * grown_b), by_target)
+    by_target = select(t > zero, select(u == zero, zero, by_target), select(t < zero, zero, more) - less)
+    return loss, by_input, by_target, zero

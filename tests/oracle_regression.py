@@ -128,7 +128,7 @@ def _power(x, exponent):
     return mpf(0) if x == 0 and exponent > 0 else mpmath.power(x, exponent)
 
 
-def _tweedie_terms(x, t, power, log_input):
+def tweedie_terms(x, t, power, log_input):
     """The terms of the loss."""
     if log_input:
         if power == 0:
@@ -167,9 +167,12 @@ def _tweedie_slopes(x, t, z, *, power, log_input):
 
 @oracle(magnitude=_tweedie_slopes)
 def tweedie_loss(x, t, z, *, power, log_input):
-    terms = _tweedie_terms(x, t, power, log_input)
+    terms = tweedie_terms(x, t, power, log_input)
     if log_input and power == 0:  # (e - t)^2 / 2 is twice as wrong as e - t, relative to itself
         return terms[0], abs(mpmath.exp(x) - t) * (mpmath.exp(x) + abs(t))
+    if not log_input and t > 0:  # exact relative to itself, however much of the terms cancels
+        loss = mpf(0) if x == t else sum(terms)
+        return loss, loss
     return sum(terms), sum(abs(term) for term in terms)
 
 

@@ -4,6 +4,7 @@ import itertools
 import math
 import warnings
 
+import mpmath
 import numpy as np
 import oracle_regression  # registers the formulas
 import pytest
@@ -90,12 +91,12 @@ AWKWARD = (
     ("tweedie_loss", {"power": 2.0}, ("real", "positive"), 2.0, 2.0),
     ("tweedie_loss", {"power": 3.0}, ("real", "positive"), 2.5, 3.0),
     ("tweedie_loss", {"power": -1.0}, ("real", "real"), 2.5, 2.5),
-    ("tweedie_loss", {"log_input": False}, ("positive", "positive"), 1.5, 1.5),
-    ("tweedie_loss", {"power": 1.2, "log_input": False}, ("positive", "positive"), 2.0, 2.0),
+    ("tweedie_loss", {"log_input": False}, ("positive", "positive"), 8.0, 1.5),
+    ("tweedie_loss", {"power": 1.2, "log_input": False}, ("positive", "positive"), 8.0, 2.0),
     ("tweedie_loss", {"power": 0.0, "log_input": False}, ("real", "real"), 2.0, 0.5),
-    ("tweedie_loss", {"power": 1.0, "log_input": False}, ("positive", "positive"), 1.5, 1.5),
-    ("tweedie_loss", {"power": 2.0, "log_input": False}, ("positive", "positive"), 1.0, 1.5),
-    ("tweedie_loss", {"power": 3.0, "log_input": False}, ("ordinary", "ordinary"), 1.5, 2.0),
+    ("tweedie_loss", {"power": 1.0, "log_input": False}, ("positive", "positive"), 3.0, 1.5),
+    ("tweedie_loss", {"power": 2.0, "log_input": False}, ("positive", "positive"), 3.0, 1.5),
+    ("tweedie_loss", {"power": 3.0, "log_input": False}, ("ordinary", "ordinary"), 8.0, 2.0),
     ("mape_loss", {}, ("real", "real"), 1.5, 1.5),
     ("msle_loss", {}, ("above -1", "above -1"), 3.0, 2.5),
     ("charbonnier_loss", {}, ("real", "real"), 1.5, 1.5),
@@ -613,6 +614,32 @@ def test_a_perfect_mean_has_no_deviance(power):
     for slope in slopes:
         assert np.abs(slope).max() <= 1e-14
     assert (fl.tweedie_loss(y * 1.5, y, power=power, log_input=False, reduction="none") > 0).all()
+
+
+@pytest.mark.parametrize("dtype", ("float32", "float64"))
+@pytest.mark.parametrize("power", (-1.0, 0.5, 0.999, 1.0, 1.001, 1.5, 1.9999, 2.0, 2.001, 3.0))
+def test_a_deviance_keeps_its_digits_where_its_terms_cancel(power, dtype):
+    """Near a perfect mean, and for powers near 1 and 2, whose terms grow without bound."""
+    rng = np.random.default_rng(0)
+    y = np.exp(2 * rng.standard_normal(60)).astype(dtype)
+    near = 1 + rng.standard_normal(30) * 10.0 ** rng.uniform(-6 if dtype == "float32" else -14, -1, 30)
+    x = y * np.concatenate([near, np.exp(rng.standard_normal(30))]).astype(dtype)
+    got = fl.tweedie_loss(x, y, power=power, log_input=False, reduction="none")
+    with mpmath.workdps(60):
+        for mean, number, loss in zip(x.tolist(), y.tolist(), got, strict=True):
+            terms = oracle_regression.tweedie_terms(mpmath.mpf(mean), mpmath.mpf(number), mpmath.mpf(power), False)
+            want = sum(terms)
+            assert abs(mpmath.mpf(float(loss)) - want) <= 16 * np.finfo(dtype).eps * want
+
+
+@pytest.mark.parametrize(
+    ("power", "x", "y", "value", "slope"),
+    ((-1.0, 1e14, 0.0, INF, 1e28), (0.5, 1e38, 1.0, INF, 1e19), (3.0, 1e-39, 1e-39, 0.0, 0.0)),
+)
+def test_no_inf_less_inf_in_a_deviance(power, x, y, value, slope):
+    x, y = np.float32([x]), np.float32([y])
+    got, grad = fl.tweedie_loss.value_and_grad(x, y, power=power, log_input=False)
+    np.testing.assert_allclose([got, grad[0]], np.float32([value, slope]), rtol=1e-6)
 
 
 def test_the_identity_link_is_the_log_link():
