@@ -128,6 +128,8 @@ class Row:
     transcendental: bool = False
     #: Arrays with one number for each row of the others.
     per_row: tuple[str, ...] = ()
+    #: Whether the loss of tensors has the dtype of the first, as PyTorch's, and not the widest of all.
+    dtype_of_input: bool = False
     #: A loss of sequences or of a batch as a whole: it has tests and benchmarks of its own.
     whole: bool = False
 
@@ -171,6 +173,8 @@ def find(text: str) -> list[str]:
     >>> fl.find("pinball")
     ['quantile_loss']
     """
+    if not isinstance(text, str):
+        raise TypeError(f"find: text is of type {type(text).__name__}, expected a string")
     wanted = _plain(text)
     ranked = []
     for name, function in losses().items():
@@ -180,7 +184,7 @@ def find(text: str) -> list[str]:
             rank = 0
         elif any(wanted in known for known in names):
             rank = 1
-        elif wanted in summary:
+        elif f" {wanted}" in f" {summary}":  # where a word begins: not "dice" in "indices"
             rank = 2
         else:
             continue

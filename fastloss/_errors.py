@@ -11,6 +11,17 @@ def wrong(loss: str, argument: str, got: Any, expected: str) -> str:
     return f"{loss}: {argument} is {got}, expected {expected}"
 
 
+def plain(loss: str, argument: str, value: Any) -> Any:
+    """An option as Python has it: what a number of NumPy or a tensor holds now; arrays and lists as tuples."""
+    if getattr(value, "requires_grad", False):
+        raise NotImplementedError(f"{loss}: no gradient with respect to {argument}, which requires grad: detach it")
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return tuple(plain(loss, argument, one) for one in value)
+    return value
+
+
 def check_reduction(loss: str, reduction: Any, choices: tuple[str, ...] = REDUCTIONS) -> None:
     expected = f"one of {', '.join(map(repr, choices))}"
     if not isinstance(reduction, str):
@@ -26,15 +37,22 @@ def check_choice(loss: str, argument: str, value: Any, choices: tuple[str, ...])
 
 def number(loss: str, argument: str, value: Any, low: float, high: float) -> float:
     """``value`` as a float within [low, high]."""
+    value = plain(loss, argument, value)
     if isinstance(value, bool) or not hasattr(value, "__float__"):
         raise TypeError(wrong(loss, argument, f"of type {type(value).__name__}", "a number"))
-    result = float(value)
+    try:
+        result = float(value)
+    except OverflowError:
+        raise ValueError(
+            wrong(loss, argument, "an integer past all floats", f"a number in [{low:g}, {high:g}]")
+        ) from None
     if not low <= result <= high:
         raise ValueError(wrong(loss, argument, repr(value), f"a number in [{low:g}, {high:g}]"))
     return result
 
 
 def integer(loss: str, argument: str, value: Any) -> int:
+    value = plain(loss, argument, value)
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(wrong(loss, argument, f"of type {type(value).__name__}", "an integer"))
     return int(value.__index__())

@@ -11,12 +11,15 @@ def collapse(
     """The fewest axes that describe all arrays of one shape, in the same order of elements.
 
     Axes of length 1 go; neighbours merge where in every array the outer stride is the inner one times its length.
+    Of no elements there is one axis, whatever the strides say.
 
     >>> collapse((2, 3, 4), [(12, 4, 1), (0, 0, 0)])
     ((24,), ((1,), (0,)))
     >>> collapse((2, 3, 4), [(12, 4, 1), (24, 4, 1)])
     ((2, 12), ((12, 1), (24, 1)))
     """
+    if 0 in shape:
+        return (0,), ((0,),) * len(strides)
     merged: list[int] = []
     columns: list[list[int]] = [[] for _ in strides]
     for axis, length in enumerate(shape):

@@ -16,6 +16,7 @@ import numpy as np
 
 from fastloss import _arrays, _threads
 from fastloss._catalogue import Row
+from fastloss._errors import plain
 from fastloss._plan import SHARED_MEMORY, Operands, Output, Runnable
 
 #: A call, sorted: arrays in the order of the kernels' operands, and hashable options.
@@ -116,6 +117,8 @@ class Prepared:
         self.losses_finished = plan.losses is not None and plan.losses.dtype == self.dtype
         self.backward_plans: dict[Any, Runnable] = {}
         self.gradients = tuple(self._gradient(name, arrays, given) for name in wrt)
+        #: Whether the options mean the same for ever; a tensor among them may be written to, and looks the same.
+        self.lasting = True
         #: What stands for the last operands where they are absent: autograd's functions take only those before.
         self.missing = (None,) * next(k for k in range(len(arrays)) if arrays[-1 - k] is not None)
         #: No gradient for any of the arguments of such a function: the loss, this, and the operands.
@@ -297,11 +300,12 @@ class Loss:
         self.argument_of = {name: index for index, name in enumerate(names[:DIFFERENTIABLE])}
         self.plans: dict[Any, Prepared] = {}
 
-    def remember(self, key: Any, prepared: Prepared) -> Prepared:
+    def remember(self, key: Any, prepared: Prepared) -> None:
+        if not prepared.lasting:
+            return
         if len(self.plans) >= MAX_PLANS:
             self.plans.clear()
         self.plans[key] = prepared
-        return prepared
 
     def prepare(
         self,
@@ -314,8 +318,15 @@ class Loss:
         grad_output: Any = None,
     ) -> Prepared:
         """A new plan, importing and compiling what it needs: under the lock that forks respect."""
+        settled = self.settled(options)
         with _threads.LOCK:
-            return Prepared(self, backend, arrays, options, self.flags(kind, wrt), wrt, outs, grad_output)
+            found = Prepared(self, backend, arrays, settled, self.flags(kind, wrt), wrt, outs, grad_output)
+        found.lasting = all(map(_is_constant, options))
+        return found
+
+    def settled(self, options: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The options of a call as plain values."""
+        return tuple(plain(self.name, name, one) for name, one in zip(self.options, options, strict=True))
 
     def flags(self, kind: str, wrt: tuple[str, ...] = ()) -> int:
         """What a kernel is to do: "value" (with gradients by ``wrt``), "forward" or "backward" of autograd."""
@@ -401,7 +412,9 @@ class Loss:
             single = len(names) == 1
         else:
             single = isinstance(wrt, str)
-            names = (wrt,) if single else tuple(wrt)
+            if not isinstance(wrt, str | tuple | list):
+                raise TypeError(f"{self.name}: wrt is of type {type(wrt).__name__}, expected a name or several")
+            names = (wrt,) if isinstance(wrt, str) else tuple(wrt)
             for name in names:
                 if name not in self.differentiable and name in self.names and name:
                     raise self.refusal(name)
@@ -419,6 +432,12 @@ class Loss:
     def refusal(self, name: str) -> NotImplementedError:
         why = self.refused.get(name, "multiply the unreduced loss yourself where it is learnt")
         return NotImplementedError(f"{self.name}: no gradient with respect to {name}: {why}")
+
+
+def _is_constant(option: Any) -> bool:
+    if isinstance(option, tuple):
+        return all(map(_is_constant, option))
+    return option is None or isinstance(option, bool | int | float | complex | str | np.generic)
 
 
 def unchanged(checked: tuple[Any, ...], arrays: tuple[Any, ...]) -> bool:
@@ -522,7 +541,7 @@ def explained(name: str, error: TypeError, kwargs: dict[str, Any]) -> TypeError:
     old = [argument for argument in ("size_average", "reduce") if argument in kwargs]
     if old:
         return TypeError(f"{name}: {old[0]} is not supported; use reduction='none', 'mean' or 'sum'")
-    if "positional argument" in str(error):
+    if "positional arguments but" in str(error):  # too many, not too few
         return TypeError(f"{error}; what follows size_average in PyTorch's order is keyword-only here")
     return error
 

@@ -288,7 +288,7 @@ class RowProblem:
             raise ValueError(f"{name}: {said}: expected the same number of axes")
         axes = self._axes(shape)
         positions = self._positions(shape)
-        if (style.softmax or style.labels) and size_of([shape[i] for i in axes]) == 0:
+        if (style.softmax or style.labels or style.axis == "class") and size_of([shape[i] for i in axes]) == 0:
             raise ValueError(f"{name}: {style.names[0]} has shape {shape}: no classes along axis {axes[0]}")
         for i in style.dense:
             if given[i] is not None:
@@ -327,6 +327,8 @@ class RowProblem:
         if not backend.is_integer(target):
             said = backend.dtype_name(target)
             raise TypeError(f"{name}: target has dtype {said}, expected an integer dtype (class indices)")
+        if positions == () and tuple(target.shape) == (1,):  # PyTorch takes that for one label, too
+            target = target.reshape(())
         if tuple(target.shape) != positions:
             hint = "; drop the axes of length 1" if size_of(target.shape) == size_of(positions) else ""
             raise ValueError(

@@ -110,6 +110,8 @@ def normalise(
     if classes == 0:
         raise ValueError(f"{loss}: input has shape {shape}: no classes along axis {axis}")
     positions = shape[:axis] + shape[axis + 1 :]
+    if positions == () and tuple(t.shape) == (1,) and backend.is_integer(t):  # PyTorch takes that for one label, too
+        t = t.reshape(())
     x = backend.plain_strides(x)
     if backend.is_floating(t) and probabilities_allowed:
         if tuple(t.shape) != shape:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.autograd import forward_ad
 
 from fastloss import _arrays, _buffers, _openmp, _threads
 from fastloss._loss import DIFFERENTIABLE, LOSSES, Loss, Prepared, unchanged
@@ -116,12 +117,22 @@ class TorchBackend:
     # Calls.
 
     def value(self, spec: Loss, arrays: Operands, options: tuple[Any, ...]) -> Any:
+        loss = self._value(spec, arrays, options)
+        if spec.row.dtype_of_input and loss.dtype is not arrays[0].dtype and not torch.is_autocast_enabled("cpu"):
+            loss = loss.to(arrays[0].dtype)
+        return loss
+
+    def _value(self, spec: Loss, arrays: Operands, options: tuple[Any, ...]) -> Any:
         if spec.eager and getattr(arrays[0], "dtype", None) in _HALF and not torch.is_autocast_enabled("cpu"):
             # What the backward pass multiplies must not have been rounded to 16 bits: float16 would lose small numbers
             # that the upstream gradient of a loss scaler is there to save.
-            return self.value(spec, _widened(arrays), options).to(arrays[0].dtype)
+            return self._value(spec, _widened(arrays), options).to(arrays[0].dtype)
         if torch.compiler.is_compiling():
-            return _compiled_value(spec, arrays, options)
+            return _traced(torch.ops.fastloss.forward, spec, arrays, options)
+        if torch._C._are_functorch_transforms_active():
+            return _traced(_Transformed.apply, spec, arrays, options)
+        if forward_ad._current_level >= 0:
+            _refuse_tangents(spec, arrays)
         if torch.is_autocast_enabled("cpu"):
             arrays = _widened(arrays)
         try:
@@ -137,9 +148,14 @@ class TorchBackend:
             arrays = checked
         if found.autograd is None:
             return found.value(arrays)
-        function = found.autograd
-        apply = function.apply if torch._C._are_functorch_transforms_active() else function.bare_apply
-        return apply(spec, found, *arrays[: len(arrays) - len(found.missing)])
+        given = arrays[: len(arrays) - len(found.missing)]
+        try:
+            return found.autograd.bare_apply(spec, found, *given)
+        except RuntimeError:  # autograd saves no inference tensors, but copies of them
+            if not any(array is not None and array.is_inference() for array in given):
+                raise
+            copies = (array.clone() if array is not None and array.is_inference() else array for array in given)
+            return found.autograd.bare_apply(spec, found, *copies)
 
     def value_and_grad(
         self,
@@ -249,6 +265,21 @@ def _widened(arrays: Operands) -> Operands:
     )
 
 
+def _refuse_tangents(spec: Loss, arrays: Operands) -> None:
+    for array in arrays:
+        if isinstance(array, torch.Tensor) and forward_ad.unpack_dual(array).tangent is not None:
+            raise _no_tangents(spec)
+
+
+def _no_tangents(spec: Loss) -> NotImplementedError:
+    return NotImplementedError(f"{spec.name}: forward-mode differentiation is not implemented{_instead(spec.name)}")
+
+
+def _instead(loss: str) -> str:
+    """Where to find what is not implemented here, in an error's words."""
+    return f"; use torch.nn.functional.{loss} for it" if hasattr(torch.nn.functional, loss) else ""
+
+
 def _is_one(tensor: Any) -> bool:
     try:
         return bool(tensor.item() == 1.0)
@@ -339,16 +370,23 @@ class _LateGradient(_LossFunction):
 class _Once(torch.autograd.Function):
     """A gradient that says, where somebody differentiates it, that it cannot be."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, name: str, grad: Any, *sources: Any) -> Any:
-        ctx.name = name
+    def forward(name: str, grad: Any, *sources: Any) -> Any:
         return grad.view_as(grad)
 
     @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.name = inputs[0]
+
+    @staticmethod
     def backward(ctx: Any, *upstream: Any) -> Any:
-        raise NotImplementedError(
-            f"{ctx.name}: second derivatives are not implemented; use torch.nn.functional.{ctx.name} for them"
-        )
+        raise NotImplementedError(f"{ctx.name}: second derivatives are not implemented{_instead(ctx.name)}")
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        raise NotImplementedError(f"{ctx.name}: second derivatives are not implemented{_instead(ctx.name)}")
 
 
 def _forward(found: Prepared, arrays: Operands) -> tuple[Operands, Any, Any, float]:
@@ -521,7 +559,44 @@ torch.library.register_fake("fastloss::backward", _op_backward_fake)
 torch.library.register_autograd("fastloss::forward", _op_autograd, setup_context=_op_setup_context)
 
 
-def _compiled_value(spec: Loss, arrays: Operands, options: tuple[Any, ...]) -> Any:
+def _traced(operator: Any, spec: Loss, arrays: Operands, options: tuple[Any, ...]) -> Any:
     if torch.is_autocast_enabled("cpu"):
         arrays = _widened(arrays)
-    return torch.ops.fastloss.forward(*arrays, spec.key, repr(options))[0]
+    third = arrays[2]
+    if isinstance(third, int | float):
+        arrays = (*arrays[:2], TORCH.number(third, arrays[0]), *arrays[3:])
+    return operator(*arrays, spec.key, _written(spec.settled(options)))[0]
+
+
+class _Transformed(torch.autograd.Function):
+    """The operators as torch.func's transforms want them."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(*arguments: Any) -> Any:
+        return torch.ops.fastloss.forward(*arguments)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
+        _op_setup_context(ctx, inputs, output)
+        ctx.mark_non_differentiable(*output[1:])
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Any, *others: Any) -> tuple[Any, ...]:
+        grads = _op_autograd(ctx, upstream)
+        sources = (*ctx.saved_tensors[:DIFFERENTIABLE], upstream)
+        return tuple(None if grad is None else _Once.apply(_spec(ctx.name).name, grad, *sources) for grad in grads)
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        raise _no_tangents(_spec(ctx.name))
+
+
+def _written(option: Any) -> str:
+    """An option, or a tuple of options, so that ``ast.literal_eval`` reads the same."""
+    if isinstance(option, tuple):
+        return "(" + "".join(f"{_written(one)}, " for one in option) + ")"
+    if isinstance(option, float) and math.isinf(option):
+        return "1e999" if option > 0 else "-1e999"  # what Python reads as infinity
+    return repr(option)

@@ -20,7 +20,7 @@ PROBABLE = ("non_saturating", "minimax", "least_squares")
 #: Modes with a label of real samples that smoothing can lower.
 LABELLED = (*PROBABLE, "relativistic")
 
-_ALSO = ("GAN loss", "adversarial loss", "LSGAN", "WGAN", "RSGAN", "critic loss")
+_ALSO = ("GAN loss", "adversarial loss", "LSGAN", "WGAN", "wasserstein", "RSGAN", "critic loss")
 _DISCRIMINATOR = Row(
     "GANDiscriminatorLoss",
     {"real_logits": REAL, "fake_logits": REAL},

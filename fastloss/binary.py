@@ -23,7 +23,12 @@ WHOLE_POWERS = 4
 
 @elementwise(
     "bce",
-    Row("BCELoss", {"input": UNIT, "target": UNIT}, also=("log loss", "binary cross-entropy"), transcendental=True),
+    Row(
+        "BCELoss",
+        {"input": UNIT, "target": UNIT},
+        also=("log loss", "logloss", "binary cross-entropy"),
+        transcendental=True,
+    ),
     shapes="same",
     checked={"input": True, "target": True},
 )
@@ -75,7 +80,12 @@ def binary_cross_entropy(
 
 @elementwise(
     "bce_with_logits",
-    Row("BCEWithLogitsLoss", {"input": REAL, "target": UNIT}, also=("sigmoid cross-entropy",), transcendental=True),
+    Row(
+        "BCEWithLogitsLoss",
+        {"input": REAL, "target": UNIT},
+        also=("sigmoid cross-entropy", "log loss", "logloss"),
+        transcendental=True,
+    ),
     names=("input", "target", "pos_weight", "weight", "sample_weight"),
     shapes="same",
 )

@@ -40,6 +40,8 @@ class _Categorical:
         self.smoothing = _errors.number(name, "label_smoothing", smoothing, 0.0, 1.0)
         axis = _errors.integer(name, "axis", options["axis"])
         self.ignored = None if ignored is None else _errors.integer(name, "ignore_class", ignored)
+        if self.ignored is not None and not _NONE_IGNORED <= self.ignored < -_NONE_IGNORED:
+            raise ValueError(_errors.wrong(name, "ignore_class", self.ignored, "a 64-bit integer"))
         ignore_index = _NONE_IGNORED if self.ignored is None else self.ignored
         self.problem: Any
         if self.from_logits:

@@ -175,6 +175,7 @@ def perceptron_loss(
         {"input": REAL, "target": SIGN},
         parameters={"margin": REAL},
         kinks="x = margin for y = -1: slope -1",
+        dtype_of_input=True,
     ),
     shapes="broadcast",
     differentiable=("input",),
@@ -224,7 +225,7 @@ def hinge_embedding_loss(
 
 @elementwise(
     "soft_margin",
-    Row("SoftMarginLoss", {"input": REAL, "target": SIGN}, transcendental=True),
+    Row("SoftMarginLoss", {"input": REAL, "target": SIGN}, transcendental=True, dtype_of_input=True),
     shapes="broadcast",
 )
 def soft_margin_loss(

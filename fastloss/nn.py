@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 import fastloss
+from fastloss._errors import plain
 from fastloss._loss import explained
 
 _BUFFERS = ("weight", "pos_weight")
@@ -46,7 +47,7 @@ class _Loss(torch.nn.Module):
                     )
                 self.register_buffer(name, value)
             else:
-                setattr(self, name, value)
+                setattr(self, name, plain(type(self).__name__, name, value))
         # The checks of the call, made where the mistake is.
         problem = self.function.spec.problem
         problem(*(getattr(self, name) for name in self.function.spec.options))
@@ -57,9 +58,18 @@ class _Loss(torch.nn.Module):
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in changed)
 
     def forward(self, *arrays: torch.Tensor, **others: torch.Tensor) -> Any:
+        name = type(self).__name__
         if len(arrays) > len(self._arguments):
-            raise TypeError(f"{type(self).__name__}: {len(arrays)} arrays given, expected {', '.join(self._arguments)}")
-        given = {**dict(zip(self._arguments, arrays, strict=False)), **others}
+            raise TypeError(f"{name}: {len(arrays)} arrays given, expected {', '.join(self._arguments)}")
+        given = dict(zip(self._arguments, arrays, strict=False))
+        for argument in others:
+            if argument in given:
+                raise TypeError(f"{name}: {argument} is given twice")
+            if argument not in self._arguments:
+                set_once = argument in self._options or argument in self._buffers
+                where = "is set when the module is made" if set_once else f"is none of {', '.join(self._arguments)}"
+                raise TypeError(f"{name}: {argument} {where}")
+        given.update(others)
         options = {name: getattr(self, name) for name in self._options}
         return self.function(**given, **self._buffers, **options)
 

@@ -75,7 +75,7 @@ def l1_loss(
         "MSELoss",
         {"input": REAL, "target": REAL},
         denominator="weights",
-        also=("squared error", "L2 norm", "quadratic loss"),
+        also=("mse", "mean squared error", "squared error", "L2 norm", "quadratic loss"),
     ),
 )
 def mse_loss(
@@ -169,7 +169,13 @@ def smooth_l1_loss(
 
 @elementwise(
     "huber",
-    Row("HuberLoss", {"input": REAL, "target": REAL}, {"delta": POSITIVE}, also=("huber", "robust regression")),
+    Row(
+        "HuberLoss",
+        {"input": REAL, "target": REAL},
+        {"delta": POSITIVE},
+        also=("huber", "robust regression"),
+        dtype_of_input=True,
+    ),
 )
 def huber_loss(
     input: Any,

@@ -42,7 +42,7 @@ class _Masses:
         self.smoothing = _errors.number(name, "label_smoothing", options["label_smoothing"], 0.0, 1.0)
         self.index = RowProblem(replace(style, later=self.smoothing > 0.0), options)
         self.soft = RowProblem(replace(style, labels=False, dense=(0, 1, 2), later=True), options)
-        alpha = _plain(options.get("alpha"))
+        alpha = options.get("alpha")
         self.factor = 1.0
         self.factors: tuple[float, ...] | None = None
         if isinstance(alpha, tuple):
@@ -142,13 +142,6 @@ def _of_softmax(
     return decorate
 
 
-def _plain(alpha: Any) -> Any:
-    """A list or an array as a tuple of numbers, which can be the key of a plan."""
-    if hasattr(alpha, "tolist"):
-        alpha = alpha.tolist()
-    return tuple(alpha) if isinstance(alpha, list) else alpha
-
-
 def _whole(options: dict[str, Any]) -> dict[str, Any]:
     gamma = options["gamma"]
     return {"GAMMA": int(gamma) if gamma in (0, 1, 2) else -1}
@@ -195,8 +188,9 @@ def focal_loss(
         gamma: the exponent, at least 0: with 0 the loss is :func:`cross_entropy`.
         alpha: a number, or one for each class (a list, tuple or array): a plain factor. It does not balance
             positives against negatives as the alpha of :func:`sigmoid_focal_loss` does (alpha and 1 - alpha).
-        weight: w, of shape ``(C)``. With class indices the weight of the label's class multiplies the whole loss of
-            the position, with label smoothing too (:func:`cross_entropy` weighs what is smoothed class by class).
+        weight: w, of shape ``(C)``. With class indices the weight of the label's class, and its alpha, multiply the
+            whole loss of the position, with label smoothing too: what is smoothed is weighed class by class for
+            probabilities (and by :func:`cross_entropy`).
         ignore_index: positions with this target contribute nothing whatever their logits hold; it may lie outside
             [0, C). It has no meaning for probabilities.
         reduction: ``"none"``, ``"sum"``, or ``"mean"``: with class indices divided by the sum of ``weight`` over the
@@ -229,7 +223,7 @@ def focal_loss(
     """
     return (
         (input, target, None, weight, sample_weight),
-        (gamma, _plain(alpha), ignore_index, reduction, label_smoothing, axis, empty),
+        (gamma, _errors.plain("focal_loss", "alpha", alpha), ignore_index, reduction, label_smoothing, axis, empty),
     )
 
 

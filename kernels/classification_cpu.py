@@ -93,13 +93,18 @@ def _row_loss(mass, dot, log_sum, top, z_loss):
 
 
 @Template
-def _label_gradient(d, others, mass, slope, label_mass, smoothing, weight_sum):
+def _label_gradient(d, others, mass, slope, label_mass, kept, smoothing, weight_sum):
     # slope * p - (1 - e) w - e w / C for the label's own class, as slope * (p - 1) + (slope - mass) + e (W - w) / C:
-    # 1 - p is what the other classes sum to, relative to the maximum.
+    # 1 - p is what the other classes sum to, relative to the maximum. As it stands where w is little of the mass.
     one = real(1.0)
-    rest = others if d == real(0.0) else one + (others - exp_softmax(d))
-    gradient = -slope * rest * (one / (one + others))
-    return gradient + (smoothing * (weight_sum - label_mass) + (slope - mass)) if FULL else gradient
+    e, over_sum = exp_softmax(d), one / (one + others)
+    rest = others if d == real(0.0) else one + (others - e)
+    gradient = -slope * rest * over_sum
+    if FULL:
+        own = (kept + smoothing) * label_mass
+        gradient += smoothing * (weight_sum - label_mass) + (slope - mass)
+        gradient = select(fabs(own + own) < fabs(mass), slope * (e * over_sum) - own, gradient)
+    return gradient
 
 
 #: Positions that are worked on together.

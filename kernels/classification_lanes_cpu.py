@@ -113,6 +113,7 @@ def _target_slopes(
         for r in range(n):
             d = load_tile(tile + c * step, r) - load_tile(top, r)
             g = wc * load_tile(row_scale, r) * (load_tile(log_sum, r) - d)
+            g = real(0.0) if wc == real(0.0) else g
             store(out, c * out_class_stride + r * out_lane_stride, g)
 
 
@@ -353,7 +354,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                 lane_mass = load_tile(mass, r)
                 lane_dot = load_tile(dot, r)
             if FULL:
-                lane_dot = kept * lane_dot + smoothing * load_tile(smooth_dot, r)
+                lane_dot = (zero if kept == zero else kept * lane_dot) + smoothing * load_tile(smooth_dot, r)
                 lane_mass = kept * lane_mass + smoothing * weight_sum
                 lane_loss = _row_loss(lane_mass, lane_dot, log_sum, m_top, z_loss)
                 slope = lane_mass + real(2.0) * z_loss * (m_top + log_sum)
@@ -365,12 +366,12 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
             if INDEX:
                 not_live = load_tile(live, r) == zero
                 if FULL:
-                    gl = _label_gradient(d, o, lane_mass, slope, label_mass, smoothing, weight_sum)
+                    gl = _label_gradient(d, o, lane_mass, slope, label_mass, kept, smoothing, weight_sum)
                     if SOFTCAP_ON:
                         zl = (d + m_top) * over_cap
                         gl *= one - zl * zl
                 else:
-                    gl = _label_gradient(d, o, lane_mass, slope, label_mass, zero, zero)
+                    gl = _label_gradient(d, o, lane_mass, slope, label_mass, one, zero, zero)
                 store_tile(label_grad, r, zero if not_live else lane_scale * gl)
             else:
                 store_tile(smooth_dot, r, log_sum)  # for the gradient of the target

@@ -300,7 +300,7 @@ def _target_slopes(x, stride, g, g_stride, first, last, class_weight, top, cap, 
                 wi *= kept
                 if class_weight != 0:
                     wi *= load_real(class_weight, start + i)
-            store(g, (start + i) * g_stride, wi * (log_sum - d))
+            store(g, (start + i) * g_stride, select(wi == real(0.0), real(0.0), wi * (log_sum - d)))
         start += n
 
 
@@ -470,7 +470,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
             store_double(part, 4, smooth_dot)
             continue
         if FULL:
-            dot = kept * dot + smoothing * smooth_dot
+            dot = (zero if kept == zero else kept * dot) + smoothing * smooth_dot
             mass = kept * mass + smoothing * weight_sum
 
         if flags & VALUE:
@@ -529,7 +529,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                     target_buffer,
                 )
             if INDEX and label >= first and label < last:
-                gl = _label_gradient(d_label, others, mass, slope, label_weight, smoothing, weight_sum)
+                gl = _label_gradient(d_label, others, mass, slope, label_weight, kept, smoothing, weight_sum)
                 if SOFTCAP_ON:
                     zl = (d_label + top) / cap
                     gl *= one - zl * zl
@@ -655,7 +655,7 @@ def combine_rows(phase, low, high, arguments, partial):
         row_dot = real(dot)
         if FULL:
             row_mass = kept * row_mass + smoothing * real(weight_sum)
-            row_dot = kept * row_dot + smoothing * real(smooth_dot)
+            row_dot = (real(0.0) if kept == real(0.0) else kept * row_dot) + smoothing * real(smooth_dot)
         loss = row_weight * _row_loss(row_mass, row_dot, log_sum, top, z_loss)
         if row_weight == real(0.0):
             loss = real(0.0)

@@ -159,7 +159,7 @@ def tweedie_identity(x, t, z, q):
     t^a (expm1(a u) / a - expm1(b u) / b), or t^a u^2 (a f(a u) - b f(b u)) with f(z) = (exp(z) - 1 - z) / z^2.
     """
     zero, one, two, infinite = real(0.0), real(1.0), real(2.0), real(np.inf)
-    # pow reads exponents in float64, whatever the base. Half of each, twice: a power may overflow where the loss does not.
+    # pow reads exponents in float64, whatever the base. Half of each, twice: powers overflow where the loss does not.
     wide_a, wide_b = np.float64(q[0]) + np.float64(q[1]), np.float64(q[2]) + np.float64(q[3])
     x_a, x_b, t_a, t_b = pow(x, 0.5 * wide_a), pow(x, 0.5 * wide_b), pow(t, 0.5 * wide_a), pow(t, 0.5 * wide_b)
     a, b = q[0] + q[1], q[2] + q[3]

@@ -1,0 +1,102 @@
+"""Memory with strides of 0 and backwards, in rows long enough for every way that kernels have: as contiguous memory."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+import fastloss as fl
+
+#: Losses whose rows make arrays; those of whole batches have tests of their own.
+LOSSES = tuple(name for name, function in fl.losses().items() if not function.spec.row.whole)
+SHAPES = {"rows": (7, 300), "short rows": (40, 24), "planes": (2, 17, 40)}
+
+
+def expanded(array, axis):
+    """The first of an axis in the place of all."""
+    return np.broadcast_to(np.take(array, [0], axis), array.shape)
+
+
+def backwards(array, axis):
+    return np.flip(array, axis)
+
+
+def arrays_of(loss, shape):
+    function = getattr(fl, loss)
+    parameters = inspect.signature(function).parameters
+    if "boxes1" in parameters:
+        shape = (shape[0] * 9, 4)
+    arrays = function.spec.row.example(0, shape, np.float64, 1)
+    required = {name: arrays[name] for name in arrays if parameters[name].default is inspect.Parameter.empty}
+    if loss == "multilabel_margin_loss":
+        labels = np.full(shape[:2], -1)
+        labels[:, :2] = [3, 1]
+        required = {"input": required["input"][..., 0] if len(shape) > 2 else required["input"], "target": labels}
+    return required
+
+
+@pytest.mark.parametrize("layout", (expanded, backwards))
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_strides_of_0_and_backwards(loss, shape, layout):
+    function = getattr(fl, loss)
+    try:
+        plain = arrays_of(loss, SHAPES[shape])
+        function(**plain)
+    except (ValueError, TypeError) as error:
+        assert len(SHAPES[shape]) == 3, error  # a loss of one or two axes
+        pytest.skip("no such shape")
+    for name, array in plain.items():
+        if array.dtype != np.float64:  # labels are copied in any case
+            continue
+        for axis in range(array.ndim):
+            given = {**plain, name: layout(array, axis)}
+            copied = {**plain, name: np.ascontiguousarray(given[name])}
+            if not function.spec.differentiable:
+                np.testing.assert_array_equal(function(**given), function(**copied))
+                continue
+            names = function.spec.differentiable
+            names = tuple(one for one in names if one in plain and plain[one].dtype == np.float64)
+            value, grads = function.value_and_grad(**given, wrt=names)
+            want, wanted = function.value_and_grad(**copied, wrt=names)
+            np.testing.assert_allclose(value, want, rtol=1e-13)
+            for grad, other in zip(grads, wanted, strict=True):
+                np.testing.assert_allclose(grad, other, rtol=1e-10, atol=1e-15)
+
+
+@pytest.mark.parametrize("classes", (24, 257, 300, 70_000))
+@pytest.mark.parametrize("dtype", (np.float16, np.float32, np.float64))
+@pytest.mark.parametrize("layout", (expanded, backwards))
+def test_soft_targets_of_any_stride(layout, dtype, classes):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((3, classes)).astype(dtype)
+    t = layout(rng.dirichlet(np.ones(classes), 3).astype(dtype), 1)
+    for options in ({}, {"label_smoothing": 0.1}):
+        value, grad = fl.cross_entropy.value_and_grad(x, t, **options)
+        want, wanted = fl.cross_entropy.value_and_grad(x, t.copy(), **options)
+        np.testing.assert_array_equal(value, want)
+        np.testing.assert_allclose(grad, wanted, rtol=4 * np.finfo(dtype).eps, atol=np.finfo(dtype).tiny)
+
+
+@pytest.mark.parametrize("shape", ((0, 5), (4, 0), (2, 0, 3), (0, 0)))
+@pytest.mark.parametrize("loss", LOSSES)
+def test_no_elements_in_odd_strides(loss, shape):
+    """What came out of a slice: the same outcome as of an empty array, an error or a number."""
+    function = getattr(fl, loss)
+
+    def outcome(sliced):
+        arrays = arrays_of(loss, tuple(max(2, length) + 2 for length in shape))
+        given = {}
+        for name, array in arrays.items():
+            lengths = (0 if 0 in shape[:1] else 2, 4) if "boxes" in name else shape
+            if array.ndim < len(shape):
+                lengths = shape[:1] + shape[2:]
+            view = array[tuple(slice(0, length) for length in lengths)]
+            given[name] = view if sliced else np.ascontiguousarray(view)
+        try:
+            with np.errstate(all="ignore"):
+                return function(**given)
+        except (ValueError, TypeError, IndexError) as error:
+            return type(error)
+
+    np.testing.assert_equal(outcome(True), outcome(False))
