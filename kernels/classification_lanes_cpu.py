@@ -191,6 +191,10 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
     factor = stack_buffer(LANE_BYTES)
     label_grad = stack_buffer(LANE_BYTES)
 
+    if INDEX:
+        for r in range(MAX_LANES):  # lanes past the last position have some class, too
+            store_wide_index(label, r, 0)
+
     # The tiles of logits and of target probabilities: class c, lane r at c * lanes + r.
     step = lanes * REALSIZE
     needed = step * classes * (1 if INDEX else 2)
@@ -212,6 +216,9 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
         outer_index = start // inner
         inner_index = start - outer_index * inner
         n = min(min(lanes, high - start), inner - inner_index)
+        # Loops that stay in the tile run over whole groups, lanes past the last position too, which weigh nothing: what
+        # LLVM makes for a remainder was a fifth of the time to compile this.
+        wide = (n + (LANE_GROUP - 1)) & -LANE_GROUP
         # 1. What each position weighs, and its label.
         if sample_weight != 0:
             for r in range(n):
@@ -219,6 +226,8 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
         else:
             for r in range(n):
                 store_tile(weight, r, one)
+        for r in range(n, wide):
+            store_tile(weight, r, zero)
         wrong = 0
         if INDEX:
             for r in range(n):
@@ -236,7 +245,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                 store_tile(mass, r, m)
                 tile_count = accumulate(tile_count, load_tile(weight, r) * m)
         else:
-            for r in range(n):
+            for r in range(wide):
                 tile_count = accumulate(tile_count, load_tile(weight, r))
         counted += tile_count
         if wrong > 0:
@@ -265,7 +274,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
         class_bytes = load_int(arguments, CLASS_STRIDE) * ITEMSIZE
         if SOFTCAP_ON:
             for c in range(classes):
-                for r in range(n):
+                for r in range(wide):
                     store_tile(tile + c * step, r, capped(load_tile(tile + c * step, r), cap))
         if PROBABILITIES:
             offset = outer_index * load_int(arguments, TARGET_OUTER_STRIDE) + inner_index * load_int(
@@ -284,7 +293,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
         # 3. The maximum and the others' sum: found, or remembered from the forward pass.
         backward = flags & STATS != 0 and not flags & VALUE
         if INDEX:
-            for r in range(n):
+            for r in range(wide):
                 store_tile(dot, r, load_tile(tile, load_wide_index(label, r) * lanes + r))
         if backward:
             for r in range(n):
@@ -295,7 +304,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
             keep = INDEX and not FULL and flags & GRAD != 0
             for base in range(0, n, LANE_GROUP):
                 largest_of_lanes(tile + base * REALSIZE, step, classes, top + base * REALSIZE)
-            for r in range(n):
+            for r in range(wide):
                 store_wide(folded, r, 0.0)
                 store_tile(maxima, r, zero)
             for first in range(0, classes, FOLD):
@@ -311,9 +320,9 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                         beside_tops(
                             tile + at, step, first, last, top + at, ahead, class_bytes, False, others + at, maxima + at
                         )
-                for r in range(n):
+                for r in range(wide):
                     store_wide(folded, r, load_wide(folded, r) + load_tile(others, r))
-            for r in range(n):
+            for r in range(wide):
                 store_tile(others, r, real(_others(load_wide(folded, r), load_tile(maxima, r))))
             if flags & STATS:
                 for r in range(n):
@@ -322,23 +331,23 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
 
         # 4. Target mass and its dot product with d, where they are more than one class's.
         if PROBABILITIES:
-            _target_masses(tile, target_tile, step, classes, n, class_weight, top, mass, dot)
+            _target_masses(tile, target_tile, step, classes, wide, class_weight, top, mass, dot)
         if FULL:
-            for r in range(n):
+            for r in range(wide):
                 store_tile(smooth_dot, r, zero)
             if smoothing != zero:
-                _smooth_dots(tile, step, classes, n, class_weight, top, smooth_dot)
+                _smooth_dots(tile, step, classes, wide, class_weight, top, smooth_dot)
 
         # 5. What is left to do for a lane alone: its loss, and the factors of its gradient. What reads or writes at
         # an index of its own stands in loops of its own: those do not vectorise.
-        for r in range(n):
+        for r in range(wide):
             store_tile(row_scale, r, scale * load_tile(weight, r))
         if upstream != 0:
             for r in range(n):
                 u = load_real(upstream, (start + r) * upstream_stride)
                 store_tile(row_scale, r, load_tile(row_scale, r) * u)
         tile_total = zero
-        for r in range(n):
+        for r in range(wide):
             m_top = load_tile(top, r)
             o = load_tile(others, r)
             w = load_tile(weight, r)
@@ -424,14 +433,14 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                             g = load_tile(tile + c * step, r) * load_tile(factor, r)
                             store(out + c * grad_class_bytes, r, zero if load_tile(live, r) == zero else g)
                     else:
-                        for r in range(n):
+                        for r in range(wide):
                             g = load_tile(tile + c * step, r) * load_tile(factor, r)
                             store_tile(tile + c * step, r, zero if load_tile(live, r) == zero else g)
                     continue
                 _slopes_from_logits(
                     tile + c * step,
                     target_tile + c * step,
-                    n,
+                    wide,
                     c,
                     class_weight,
                     top,

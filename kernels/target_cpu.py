@@ -7,15 +7,23 @@ looks at all of that again for every call that it types. Kernels know numbers, t
 
 import functools
 
-from numba.core import fastmathpass, target_extension, typing
+from llvmlite import ir
+from numba.core import fastmathpass, target_extension, types, typing
+from numba.core.callconv import CPUCallConv, Status
 from numba.core.cpu import CPUContext
 from numba.core.registry import CPUTarget, cpu_target
 from numba.core.typing import mathdecl
+from numba.core.utils import OPERATORS_TO_BUILTINS
 
 _NAME = "fastloss"
 
 
 class _TypingContext(typing.Context):
+    def init(self):
+        super().init()
+        #: The types of operators' results, by operator and types: the same for all functions.
+        self.operations = {}
+
     def load_additional_registries(self):
         self.install_registry(mathdecl.registry)
 
@@ -23,7 +31,8 @@ class _TypingContext(typing.Context):
 class TypedOnce:
     """The typing context of one function, which resolves a call once: Numba asks again until nothing changes.
 
-    Not of all functions: Numba notes with a callee how to lower it, and its own target would write over that.
+    Operators of all functions; others not, for Numba notes with a callee how to lower it, and its own target would
+    write over that.
     """
 
     def __init__(self, context):
@@ -35,12 +44,60 @@ class TypedOnce:
 
     def resolve_function_type(self, function, arguments, keywords):
         call = function, tuple(arguments), tuple(keywords.items())
-        if call not in self._resolved:
-            self._resolved[call] = self._context.resolve_function_type(function, arguments, keywords)
-        return self._resolved[call]
+        known = self._context.operations if _is_operator(function) else self._resolved
+        if call not in known:
+            known[call] = self._context.resolve_function_type(function, arguments, keywords)
+        return known[call]
+
+
+def _is_operator(function):
+    return isinstance(function, types.Function) and function.typing_key in OPERATORS_TO_BUILTINS
+
+
+class _CallConvention(CPUCallConv):
+    """Numba's, for functions that raise no exceptions."""
+
+    def _get_return_status(self, builder, code, excinfoptr):
+        yes, no = ir.IntType(1)(1), ir.IntType(1)(0)
+        return Status(code, yes, no, no, no, no, no, excinfoptr)
 
 
 class _TargetContext(CPUContext):
+    def init(self):
+        super().init()
+        self._operations = {}
+
+    @functools.cached_property
+    def call_conv(self):
+        return _CallConvention(self)
+
+    def call_internal(self, builder, fndesc, sig, args):
+        return self.call_internal_no_propagate(builder, fndesc, sig, args)[1]
+
+    def create_cfunc_wrapper(self, library, fndesc, env, call_helper):
+        # As Numba's own, but for what it does about an exception.
+        module = self.create_module("cfunc_wrapper")
+        kernel = ir.Function(
+            module, self.call_conv.get_function_type(fndesc.restype, fndesc.argtypes), fndesc.llvm_func_name
+        )
+        result, *arguments = (self.get_value_type(one) for one in (fndesc.restype, *fndesc.argtypes))
+        wrapper = ir.Function(module, ir.FunctionType(result, arguments), fndesc.llvm_cfunc_wrapper_name)
+        builder = ir.IRBuilder(wrapper.append_basic_block("entry"))
+        called = self.call_conv.call_function(
+            builder, kernel, fndesc.restype, fndesc.argtypes, wrapper.args, attrs=("noinline",)
+        )
+        builder.ret(called[1])
+        library.add_ir_module(module)
+
+    def operation(self, operator, signature):
+        """What makes the code of an operator, found once: for all copies of this context, one for each function."""
+        key = operator, signature.args
+        if key not in self._operations:
+            function = self.typing_context.resolve_value_type(operator)
+            function.get_call_type(self.typing_context, signature.args, {})
+            self._operations[key] = self.get_function(function, signature)
+        return self._operations[key]
+
     def load_additional_registries(self):
         from numba.core import optional  # noqa: F401
         from numba.cpython import builtins, iterators, mathimpl, numbers, rangeobj, tupleobj  # noqa: F401

@@ -10,7 +10,8 @@ import pytest
 from numba import njit, types
 
 from fastloss.kernels.build_cpu import FASTMATH, KERNEL_SIGNATURE, Template, names_of
-from fastloss.kernels.compiler_cpu import Kernel, collector_asleep, four_turns_together, helper
+from fastloss.kernels.compiler_cpu import Kernel, collector_asleep, compiling, four_turns_together, helper
+from fastloss.kernels.memory_cpu import load_int, store_int
 
 
 @pytest.mark.parametrize("enabled", (True, False))
@@ -94,6 +95,95 @@ def test_a_variable_has_one_type():
 
     with pytest.raises(TypeError, match="is int64 in one place and float64 on the whole"):
         unpacked.compile((types.int64,))
+
+
+def run(function, arguments, *results):
+    """What a kernel made of ``function(address of arguments)`` writes behind its arguments."""
+    places = np.array([*arguments, *([0] * len(results))], np.int64)
+    compiled = Kernel(function, ((types.intp,), types.void), set())
+    with compiling():
+        compiled.compile()
+    ctypes.CFUNCTYPE(None, ctypes.c_ssize_t)(compiled.address)(places.ctypes.data)
+    assert tuple(places[len(arguments) :]) == results
+
+
+@pytest.mark.parametrize(("n", "step"), ((0, 1), (7, 1), (7, 3), (-2, 2)))
+def test_loops_over_ranges(n, step):
+    """Forwards and backwards, from 0 and not, twice over the same, in each other, left early, none at all."""
+
+    def loops(a):
+        n, step = load_int(a, 0), load_int(a, 1)
+        up = down = stepped = twice = inner = early = 0
+        for i in range(n):
+            up = 10 * up + i
+        for i in range(n - 1, -1, -1):
+            down = 10 * down + i
+        for i in range(1, n, step):
+            stepped = 10 * stepped + i
+        again = range(2, n)
+        for i in again:
+            for j in again:
+                twice += i * j
+        for i in range(n):
+            for j in range(i, n, 2):
+                inner += i * n + j
+                if j > 4:
+                    break
+        last = -5
+        for last in range(n):
+            if last == 3:
+                break
+            early += last
+        for place, result in ((2, up), (3, down), (4, stepped), (5, twice), (6, inner), (7, early), (8, last)):
+            store_int(a, place, result)
+
+    def joined(numbers):
+        total = 0
+        for number in numbers:
+            total = 10 * total + number
+        return total
+
+    pairs = [(i, j) for i in range(n) for j in range(i, n, 2)]
+    first = [(i, j) for i, j in pairs if not any(k > 4 and k < j for m, k in pairs if m == i)]
+    run(
+        loops,
+        (n, step),
+        joined(range(n)),
+        joined(range(n - 1, -1, -1)),
+        joined(range(1, n, step)),
+        sum(range(2, n)) ** 2,
+        sum(i * n + j for i, j in first),
+        sum(range(min(n, 3))),
+        min(n - 1, 3) if n > 0 else -5,
+    )
+
+
+@pytest.mark.parametrize("x", (-3, 0, 1, 2))
+def test_conditions(x):
+    """Of integers and booleans, joined, chosen between and repeated; variables of one assignment among them."""
+
+    def conditions(a):
+        x = load_int(a, 0)
+        positive = x > 0
+        as_integer = 1 if x else 0
+        joined = 5 if (x & 1 and positive) or x == -3 else 6
+        turns = 0
+        while turns < 3 and x != 2:
+            turns += 1
+            if turns == 2 and positive:
+                continue
+        kept = x * 2
+        if positive:
+            late = kept + 1
+            if late > 3:
+                turns += late
+        store_int(a, 1, as_integer)
+        store_int(a, 2, joined)
+        store_int(a, 3, turns)
+        store_int(a, 4, kept)
+
+    turns = (0 if x == 2 else 3) + (2 * x + 1 if 2 * x + 1 > 3 and x > 0 else 0)
+    run(conditions, (x,), int(x != 0), 5 if x in (1, -3) else 6, turns, 2 * x)
 
 
 def test_numbas_own_functions_call_helpers_and_what_they_call():
