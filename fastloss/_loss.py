@@ -166,6 +166,8 @@ class Prepared:
             raise ValueError(
                 f"{self.name}: out has shape {tuple(out.shape)}, expected {tuple(original.shape)}, that of {name}"
             )
+        if any(step == 0 and length > 1 for step, length in zip(backend.strides(out), out.shape, strict=False)):
+            raise ValueError(f"{self.name}: out has one place for several elements, expected one for each")
         expected = self.grad_dtype(original)
         if backend.dtype_name(out) != expected:
             raise TypeError(f"{self.name}: out has dtype {backend.dtype_name(out)}, expected {expected}")

@@ -24,7 +24,9 @@ Operands = tuple[Any, Any, Any, Any, Any]
 #: What a launch returns in place of a bad item: see launch_cpu, which is not imported before the first call.
 NO_MEMORY = -3
 
-SHARED_MEMORY = "out shares memory with an input or another output; inputs are never written"
+SHARED_MEMORY = (
+    "out shares memory with an input or another output, or lies between its elements; inputs are never written"
+)
 
 #: Elements a block of work has at most, about: 128 KB of float32, which stays in the second-level cache.
 BLOCK_ELEMENTS = 32768

@@ -329,6 +329,14 @@ def test_an_overlapping_out_is_refused(case):
 
 
 @pytest.mark.parametrize("case", REPRESENTATIVES, ids=named(REPRESENTATIVES))
+def test_an_out_of_one_place_is_refused(case):
+    call = case.data(DTYPE, "mean")
+    out = np.lib.stride_tricks.as_strided(np.zeros(1, DTYPE), case.shape, (0,) * len(case.shape))
+    with pytest.raises(ValueError, match=f"{case.loss}: out has one place for several elements"):
+        call.grad(out=out)
+
+
+@pytest.mark.parametrize("case", REPRESENTATIVES, ids=named(REPRESENTATIVES))
 @pytest.mark.parametrize("layout", (fortran, strided, last_axis_reversed), ids=lambda layout: layout.__name__)
 def test_an_overlapping_strided_out_is_refused(case, layout):
     call = case.data(DTYPE, "mean")
