@@ -126,6 +126,8 @@ class Prepared:
         #: The function of autograd that runs this plan; None where nobody asked for a gradient. And for its backward
         #: pass: shape and dtype of the arguments, and the names of those that want a gradient by who needs one.
         self.autograd: Any = None
+        #: The dtype of the loss where that is not the dtype of the computation.
+        self.narrow: Any = None
         self.originals: tuple[Any, ...] = ()
         self.wanted: dict[Any, tuple[str, ...]] = {}
         # The common case: a scalar and the input's gradient, which the kernel writes where the caller wants it.

@@ -117,16 +117,10 @@ class TorchBackend:
     # Calls.
 
     def value(self, spec: Loss, arrays: Operands, options: tuple[Any, ...]) -> Any:
-        loss = self._value(spec, arrays, options)
-        if spec.row.dtype_of_input and loss.dtype is not arrays[0].dtype and not torch.is_autocast_enabled("cpu"):
-            loss = loss.to(arrays[0].dtype)
-        return loss
-
-    def _value(self, spec: Loss, arrays: Operands, options: tuple[Any, ...]) -> Any:
         if spec.eager and getattr(arrays[0], "dtype", None) in _HALF and not torch.is_autocast_enabled("cpu"):
             # What the backward pass multiplies must not have been rounded to 16 bits: float16 would lose small numbers
             # that the upstream gradient of a loss scaler is there to save.
-            return self._value(spec, _widened(arrays), options).to(arrays[0].dtype)
+            return self.value(spec, _widened(arrays), options).to(arrays[0].dtype)
         if torch.compiler.is_compiling():
             return _traced(torch.ops.fastloss.forward, spec, arrays, options)
         if torch._C._are_functorch_transforms_active():
@@ -144,18 +138,19 @@ class TorchBackend:
             _arrays.common_backend(spec.name, dict(zip(spec.names, arrays, strict=True)))
             checked = spec.converted(self, arrays)
             found = _prepared(spec, checked, options, _wanted(spec, checked) if torch.is_grad_enabled() else ())
+            if spec.row.dtype_of_input and _DTYPES[found.dtype] is not checked[0].dtype:
+                found.narrow = checked[0].dtype
             _remember(spec, key, checked, arrays, found)
             arrays = checked
         if found.autograd is None:
-            return found.value(arrays)
-        given = arrays[: len(arrays) - len(found.missing)]
-        try:
-            return found.autograd.bare_apply(spec, found, *given)
-        except RuntimeError:  # autograd saves no inference tensors, but copies of them
-            if not any(array is not None and array.is_inference() for array in given):
-                raise
-            copies = (array.clone() if array is not None and array.is_inference() else array for array in given)
-            return found.autograd.bare_apply(spec, found, *copies)
+            loss = found.value(arrays)
+        else:
+            given = arrays[: len(arrays) - len(found.missing)]
+            try:
+                loss = found.autograd.bare_apply(spec, found, *given)
+            except RuntimeError:
+                loss = _apply_to_copies(found, spec, given)
+        return loss if found.narrow is None else loss.to(found.narrow)
 
     def value_and_grad(
         self,
@@ -263,6 +258,14 @@ def _widened(arrays: Operands) -> Operands:
     return tuple(  # type: ignore[return-value]
         array.float() if isinstance(array, torch.Tensor) and array.dtype in _HALF else array for array in arrays
     )
+
+
+def _apply_to_copies(found: Prepared, spec: Loss, arrays: tuple[Any, ...]) -> Any:
+    """Once more where the first time failed for inference tensors: autograd saves copies of them only."""
+    if not any(array is not None and array.is_inference() for array in arrays):
+        raise
+    copies = (array.clone() if array is not None and array.is_inference() else array for array in arrays)
+    return found.autograd.bare_apply(spec, found, *copies)
 
 
 def _refuse_tangents(spec: Loss, arrays: Operands) -> None:
@@ -565,7 +568,8 @@ def _traced(operator: Any, spec: Loss, arrays: Operands, options: tuple[Any, ...
     third = arrays[2]
     if isinstance(third, int | float):
         arrays = (*arrays[:2], TORCH.number(third, arrays[0]), *arrays[3:])
-    return operator(*arrays, spec.key, _written(spec.settled(options)))[0]
+    loss = operator(*arrays, spec.key, _written(spec.settled(options)))[0]
+    return loss.to(arrays[0].dtype) if spec.row.dtype_of_input else loss
 
 
 class _Transformed(torch.autograd.Function):

@@ -60,9 +60,10 @@ def test_no_silent_zero_for_an_option_that_is_learnt():
     ids=str,
 )
 def test_what_is_no_number(option, error, said):
+    x = np.ones(7)  # no other test has seven: True is 1.0 to whoever finds the plan of a call with 1.0
     for _ in range(2):
         with pytest.raises(error, match=f"hinge_loss: {said}"):
-            fl.hinge_loss(X, Y, margin=option)
+            fl.hinge_loss(x, x, margin=option)
 
 
 def test_what_is_no_integer():
