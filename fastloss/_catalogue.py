@@ -176,13 +176,14 @@ def find(text: str) -> list[str]:
     if not isinstance(text, str):
         raise TypeError(f"find: text is of type {type(text).__name__}, expected a string")
     wanted = _plain(text)
+    joined = wanted.replace(" ", "")
     ranked = []
     for name, function in losses().items():
-        names = [_plain(word) for word in (name, function.spec.row.module, *function.spec.row.also)]
+        names = [_plain(word).replace(" ", "") for word in (name, function.spec.row.module, *function.spec.row.also)]
         summary = _plain((inspect.getdoc(function) or "").partition("\n")[0])
-        if wanted in names:
+        if joined in names:
             rank = 0
-        elif any(wanted in known for known in names):
+        elif any(joined in known for known in names):
             rank = 1
         elif f" {wanted}" in f" {summary}":  # where a word begins: not "dice" in "indices"
             rank = 2

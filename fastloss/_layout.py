@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 
 def collapse(
@@ -34,6 +35,11 @@ def collapse(
             for column, s in zip(columns, strides, strict=True):
                 column.append(s[axis])
     return tuple(merged), tuple(tuple(column) for column in columns)
+
+
+def one_label(target: Any, positions: tuple[int, ...]) -> Any:
+    """The label of one row without a batch: PyTorch takes an array of one for it, too."""
+    return target.reshape(()) if positions == () and tuple(target.shape) == (1,) else target
 
 
 def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:

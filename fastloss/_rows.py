@@ -14,7 +14,7 @@ from fastloss import _errors
 from fastloss._arrays import COMPUTE, ITEMSIZE
 from fastloss._catalogue import Interval, Row
 from fastloss._elementwise import common_dtype
-from fastloss._layout import collapse, memory_order, size_of
+from fastloss._layout import collapse, memory_order, one_label, size_of
 from fastloss._loss import Arguments, loss
 from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Plan, Runnable, block_size, extents, mean_scale
 from fastloss._softmax import class_axis
@@ -327,8 +327,7 @@ class RowProblem:
         if not backend.is_integer(target):
             said = backend.dtype_name(target)
             raise TypeError(f"{name}: target has dtype {said}, expected an integer dtype (class indices)")
-        if positions == () and tuple(target.shape) == (1,):  # PyTorch takes that for one label, too
-            target = target.reshape(())
+        target = one_label(target, positions)
         if tuple(target.shape) != positions:
             hint = "; drop the axes of length 1" if size_of(target.shape) == size_of(positions) else ""
             raise ValueError(

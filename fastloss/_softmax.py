@@ -8,7 +8,7 @@ import numpy as np
 
 from fastloss import _errors
 from fastloss._arrays import COMPUTE, ITEMSIZE
-from fastloss._layout import collapse, memory_order, size_of
+from fastloss._layout import collapse, memory_order, one_label, size_of
 from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Plan, Runnable, block_size, extents, mean_scale
 
 #: Rows with at most so many classes are worked on in lanes (measured: there the two meet).
@@ -110,8 +110,6 @@ def normalise(
     if classes == 0:
         raise ValueError(f"{loss}: input has shape {shape}: no classes along axis {axis}")
     positions = shape[:axis] + shape[axis + 1 :]
-    if positions == () and tuple(t.shape) == (1,) and backend.is_integer(t):  # PyTorch takes that for one label, too
-        t = t.reshape(())
     x = backend.plain_strides(x)
     if backend.is_floating(t) and probabilities_allowed:
         if tuple(t.shape) != shape:
@@ -119,6 +117,7 @@ def normalise(
             raise ValueError(f"{loss}: target (class probabilities) has shape {tuple(t.shape)}, expected {shape}{hint}")
         t = backend.plain_strides(backend.cast(t, dtype))
     elif backend.is_integer(t):
+        t = one_label(t, positions)
         if tuple(t.shape) != positions:
             hint = "; drop the axes of length 1" if size_of(t.shape) == size_of(positions) else ""
             raise ValueError(

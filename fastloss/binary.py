@@ -26,7 +26,7 @@ WHOLE_POWERS = 4
     Row(
         "BCELoss",
         {"input": UNIT, "target": UNIT},
-        also=("log loss", "logloss", "binary cross-entropy"),
+        also=("log loss", "binary cross-entropy"),
         transcendental=True,
     ),
     shapes="same",
@@ -83,7 +83,7 @@ def binary_cross_entropy(
     Row(
         "BCEWithLogitsLoss",
         {"input": REAL, "target": UNIT},
-        also=("sigmoid cross-entropy", "log loss", "logloss"),
+        also=("sigmoid cross-entropy", "log loss"),
         transcendental=True,
     ),
     names=("input", "target", "pos_weight", "weight", "sample_weight"),

@@ -111,7 +111,7 @@ def _nll(ignore_index: int, reduction: str, axis: int | None, empty: str) -> Sof
         {"input": REAL, "target": Indices()},
         {"label_smoothing": UNIT, "softcap": POSITIVE, "z_loss": REAL},
         denominator="class weights",
-        also=("softmax cross-entropy", "log loss", "logloss"),
+        also=("softmax cross-entropy", "log loss"),
         transcendental=True,
     ),
     differentiable=("input", "target"),

@@ -150,6 +150,7 @@ def test_no_positions(shape):
 @pytest.mark.parametrize("smoothing", (1.0, 0.999))
 def test_the_label_under_heavy_smoothing(classes, smoothing):
     """Its gradient is one of little numbers: no 1 in between takes their digits."""
+    torch.manual_seed(0)
     x, target = torch.randn(50, classes), torch.randint(0, classes, (50,))
     grad = fl.cross_entropy.grad(x, target, label_smoothing=smoothing, reduction="sum")
     wide = x.double().requires_grad_()
@@ -157,7 +158,7 @@ def test_the_label_under_heavy_smoothing(classes, smoothing):
     own = smoothing / classes + (1 - smoothing)
     size = torch.softmax(wide.detach(), 1).gather(1, target[:, None]) + own
     error = (grad - wide.grad).gather(1, target[:, None]).abs() / size
-    assert error.max() < 12 * 2**-24
+    assert error.max() < 12 * 2**-24  # 7 found; through a 1 it was 2,567 of 1,000 classes and 9,731 of 5,000
 
 
 @pytest.mark.parametrize("classes", (3, 300, 70_000))
