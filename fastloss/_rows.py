@@ -288,7 +288,7 @@ class RowProblem:
             raise ValueError(f"{name}: {said}: expected the same number of axes")
         axes = self._axes(shape)
         positions = self._positions(shape)
-        if (style.softmax or style.labels or style.axis == "class") and size_of([shape[i] for i in axes]) == 0:
+        if style.axis == "class" and size_of([shape[i] for i in axes]) == 0:
             raise ValueError(f"{name}: {style.names[0]} has shape {shape}: no classes along axis {axes[0]}")
         for i in style.dense:
             if given[i] is not None:

@@ -59,9 +59,10 @@ def test_strides_of_0_and_backwards(loss, shape, layout):
             names = tuple(one for one in names if one in plain and plain[one].dtype == np.float64)
             value, grads = function.value_and_grad(**given, wrt=names)
             want, wanted = function.value_and_grad(**copied, wrt=names)
+            # Other strides may mean another kernel, which adds up in another order.
             np.testing.assert_allclose(value, want, rtol=1e-13)
             for grad, other in zip(grads, wanted, strict=True):
-                np.testing.assert_allclose(grad, other, rtol=1e-10, atol=1e-15)
+                np.testing.assert_allclose(grad, other, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("classes", (24, 257, 300, 70_000))

@@ -91,12 +91,13 @@ AWKWARD = (
     ("tweedie_loss", {"power": 2.0}, ("real", "positive"), 2.0, 2.0),
     ("tweedie_loss", {"power": 3.0}, ("real", "positive"), 2.5, 3.0),
     ("tweedie_loss", {"power": -1.0}, ("real", "real"), 2.5, 2.5),
-    ("tweedie_loss", {"log_input": False}, ("positive", "positive"), 8.0, 1.5),
-    ("tweedie_loss", {"power": 1.2, "log_input": False}, ("positive", "positive"), 8.0, 2.0),
+    # With the identity as link, in units of the value, however much larger its terms are: 2 to 4 found.
+    ("tweedie_loss", {"log_input": False}, ("positive", "positive"), 4.0, 1.5),
+    ("tweedie_loss", {"power": 1.2, "log_input": False}, ("positive", "positive"), 4.0, 2.0),
     ("tweedie_loss", {"power": 0.0, "log_input": False}, ("real", "real"), 2.0, 0.5),
     ("tweedie_loss", {"power": 1.0, "log_input": False}, ("positive", "positive"), 3.0, 1.5),
-    ("tweedie_loss", {"power": 2.0, "log_input": False}, ("positive", "positive"), 3.0, 1.5),
-    ("tweedie_loss", {"power": 3.0, "log_input": False}, ("ordinary", "ordinary"), 8.0, 2.0),
+    ("tweedie_loss", {"power": 2.0, "log_input": False}, ("positive", "positive"), 2.0, 1.5),
+    ("tweedie_loss", {"power": 3.0, "log_input": False}, ("ordinary", "ordinary"), 4.0, 2.0),
     ("mape_loss", {}, ("real", "real"), 1.5, 1.5),
     ("msle_loss", {}, ("above -1", "above -1"), 3.0, 2.5),
     ("charbonnier_loss", {}, ("real", "real"), 1.5, 1.5),
@@ -629,7 +630,7 @@ def test_a_deviance_keeps_its_digits_where_its_terms_cancel(power, dtype):
         for mean, number, loss in zip(x.tolist(), y.tolist(), got, strict=True):
             terms = oracle_regression.tweedie_terms(mpmath.mpf(mean), mpmath.mpf(number), mpmath.mpf(power), False)
             want = sum(terms)
-            assert abs(mpmath.mpf(float(loss)) - want) <= 16 * np.finfo(dtype).eps * want
+            assert abs(mpmath.mpf(float(loss)) - want) <= 8 * np.finfo(dtype).eps * want  # 5 found
 
 
 @pytest.mark.parametrize(
