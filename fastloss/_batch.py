@@ -71,7 +71,10 @@ class BatchProblem:
         return None
 
     def build(self, backend: Any, operands: Operands, upstream: Any, flags: int, outs: tuple[Any, ...]) -> BatchPlan:
+        from fastloss.kernels import compiler_cpu
+
         self.compile(backend.dtype_name(operands[0]))
+        compiler_cpu.finish()
         return BatchPlan(self, backend, operands, upstream, flags)
 
 
@@ -166,7 +169,6 @@ def callable_kernel(kernel: Any) -> Callable[..., tuple[float, float, int]]:
     ``values`` become the slots of the kernel's arguments, in this order: an array its address, a float its bits, None
     zero. Returns the three numbers that the kernel wrote to ``partial``. It may be called by several threads at once.
     """
-    function = kernel.ctypes
 
     def call(low: int, high: int, *values: Any) -> tuple[float, float, int]:
         slots = np.zeros(len(values), np.int64)
@@ -179,7 +181,7 @@ def callable_kernel(kernel: Any) -> Callable[..., tuple[float, float, int]]:
             elif value is not None:
                 slots[i] = value
         partial = np.zeros(PARTIAL)
-        function(0, low, high, _data(slots), _data(partial))
+        kernel.ctypes(0, low, high, _data(slots), _data(partial))
         return float(partial[0]), float(partial[1]), int(partial.view(np.int64)[2])
 
     return call

@@ -10,7 +10,7 @@ import numpy as np
 from fastloss import _errors
 from fastloss._arrays import COMPUTE, ITEMSIZE
 from fastloss._layout import memory_order
-from fastloss._plan import Operands, Output, Outputs, Plan, mean_scale
+from fastloss._plan import Operands, Output, Outputs, Parameters, Plan, mean_scale
 
 #: Scores of so many classes are worked on with a frame in each lane, as are those that do not lie side by side.
 MAX_CLASSES_IN_LANES = 256
@@ -301,14 +301,8 @@ def build(
     grad_strides = _by_axis(axes, output.strides())
     in_lanes = classes <= MAX_CLASSES_IN_LANES or strides[2] != 1 or grad_strides[2] != 1
 
-    compiled: list[Any] = []
-
-    def function(template: Any, dtype: str | None, **constants: Any) -> int:
-        compiled.append(build_cpu.kernel(template, dtype, **constants))
-        return int(compiled[-1].address)
-
     logits = settings.from_logits
-    parameters: dict[int, int | float] = {
+    parameters: Parameters = {
         kernels.CLASSES: classes,
         kernels.BLANK: settings.blank,
         kernels.FRAME_STRIDE: strides[0],
@@ -323,30 +317,30 @@ def build(
         kernels.BY_LENGTH: int(settings.reduction == "mean"),
         kernels.UPSTREAM_STRIDE: int(settings.reduction == "none" and axes[1] is not None),
         kernels.TILE_BYTES: ITEMSIZE[compute] * (classes + 1) * (kernels.K if in_lanes else 1) // 8 * 8,
-        kernels.FRAMES_IN: function(by_frame.frames_in, dtype, LOGITS=logits, IN_LANES=in_lanes),
-        kernels.FACTORS: function(by_frame.factors, compute),
-        kernels.STEP_KEEPING: function(kernels.step, None, KEEP=True, MEET=False),
-        kernels.PROBABILITY: function(kernels.probability, None),
-        kernels.STATES: function(kernels.states, None),
-        kernels.SKIPS_OF: function(kernels.skips, None),
-        kernels.WORDS: function(kernels.words, None),
+        kernels.FRAMES_IN: build_cpu.kernel(by_frame.frames_in, dtype, LOGITS=logits, IN_LANES=in_lanes),
+        kernels.FACTORS: build_cpu.kernel(by_frame.factors, compute),
+        kernels.STEP_KEEPING: build_cpu.kernel(kernels.step, KEEP=True, MEET=False),
+        kernels.PROBABILITY: build_cpu.kernel(kernels.probability),
+        kernels.STATES: build_cpu.kernel(kernels.states),
+        kernels.SKIPS_OF: build_cpu.kernel(kernels.skips),
+        kernels.WORDS: build_cpu.kernel(kernels.words),
         kernels.NORMALISED: int(logits),
     }
     if in_lanes:
-        parameters[kernels.FETCH] = function(tiles.fetch_tile, dtype)
-        parameters[kernels.FLUSH] = function(tiles.flush_tile, dtype)
-        parameters[kernels.FETCH_REAL] = function(tiles.fetch_tile, compute)
-        parameters[kernels.FLUSH_REAL] = function(tiles.flush_tile, compute)
+        parameters[kernels.FETCH] = build_cpu.kernel(tiles.fetch_tile, dtype)
+        parameters[kernels.FLUSH] = build_cpu.kernel(tiles.flush_tile, dtype)
+        parameters[kernels.FETCH_REAL] = build_cpu.kernel(tiles.fetch_tile, compute)
+        parameters[kernels.FLUSH_REAL] = build_cpu.kernel(tiles.flush_tile, compute)
     gradient = bool(flags & launch.GRAD)
     if gradient:
         if settings.output == "occupancies":
-            parameters[kernels.ROWS_OUT] = function(by_frame.occupancies_out, dtype)
+            parameters[kernels.ROWS_OUT] = build_cpu.kernel(by_frame.occupancies_out, dtype)
         else:
             less = settings.output == "logits" and not logits
-            parameters[kernels.ROWS_OUT] = function(
+            parameters[kernels.ROWS_OUT] = build_cpu.kernel(
                 by_frame.rows_out, dtype, LOGITS=logits, LESS=less, IN_LANES=in_lanes
             )
-        parameters[kernels.FILL] = function(by_frame.fill, dtype)
+        parameters[kernels.FILL] = build_cpu.kernel(by_frame.fill, dtype)
 
     def bad(operands: Operands, item: int) -> Exception:
         return AssertionError("labels are checked before the launch")
@@ -365,7 +359,7 @@ def build(
     program = build_cpu.kernel(kernels.program, compute)
 
     def stage(number: int, items: int, block: int, nanoseconds: float, flags: int) -> Plan:
-        step = function(kernels.step, None, KEEP=False, MEET=number == kernels.GRADIENTS)
+        step = build_cpu.kernel(kernels.step, KEEP=False, MEET=number == kernels.GRADIENTS)
         return Plan(
             **shared,
             parameters={**parameters, kernels.STAGE: number, kernels.STEP: step},
@@ -374,7 +368,6 @@ def build(
             block=block,
             nanoseconds=nanoseconds,
             flags=flags,
-            keep=compiled,
         )
 
     mean = launch.MEAN if settings.reduction == "mean" else 0

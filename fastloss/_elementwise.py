@@ -17,7 +17,7 @@ from fastloss._arrays import COMPUTE, ITEMSIZE
 from fastloss._catalogue import Interval, Row
 from fastloss._layout import collapse, contiguous_strides, memory_order, size_of
 from fastloss._loss import Arguments, loss
-from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Plan, block_size, extents
+from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Parameters, Plan, block_size, extents
 
 NAMES = ("input", "target", "", "weight", "sample_weight")
 #: What an element costs a core, about: decides who works on it.
@@ -279,8 +279,8 @@ class ElementwiseProblem:
         # Denominators, products of weights and one upstream gradient need the dtype, not the formula.
         if find or one_upstream or style.checked:
             compiled[kernels.COUNTS] = build_cpu.kernel(kernels.counts, dtype)
-        parameters: dict[int, int | float] = {
-            **{slot: function.address for slot, function in compiled.items()},
+        parameters: Parameters = {
+            **compiled,
             **{kernels.Q + i: number for i, number in enumerate(self.numbers)},
             kernels.LAYOUT: layout.ctypes.data,
             kernels.BYTES: ITEMSIZE[dtype],
@@ -318,7 +318,7 @@ class ElementwiseProblem:
             statistics=None,
             bad=bad,
             extents=extents(backend, operands, (full, full, full), outs),
-            keep=(layout, ones, compiled),
+            keep=(layout, ones),
         )
 
     def _outside(

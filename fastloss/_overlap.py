@@ -9,7 +9,7 @@ import numpy as np
 from fastloss import _errors
 from fastloss._arrays import COMPUTE, ITEMSIZE
 from fastloss._layout import collapse, memory_order, size_of
-from fastloss._plan import BLOCK_ELEMENTS, LEAST_BLOCKS, Operands, Output, Plan, block_size, extents
+from fastloss._plan import BLOCK_ELEMENTS, LEAST_BLOCKS, Operands, Output, Parameters, Plan, block_size, extents
 from fastloss._softmax import SplitPlan, class_axis
 
 #: Lanes of a tile: many where all of it stays in the first-level cache, and enough to read planes in long pieces.
@@ -285,44 +285,45 @@ def build(
     table[kernels.MEMORY_BYTES] = memory
     places = table[kernels.OPERANDS :].reshape(-1, kernels.OPERAND_SLOTS)[:, kernels.PLACE]
 
-    compiled: list[Any] = []
-
-    def function(template: Any, dtype: str, *constants: str, **more: int) -> int:
-        compiled.append(build_cpu.kernel(template, dtype, **{name: kind[name] for name in constants}, **more))
-        return int(compiled[-1].address)
+    def function(template: Any, dtype: str, *constants: str, **more: int) -> Any:
+        return build_cpu.kernel(template, dtype, **{name: kind[name] for name in constants}, **more)
 
     gradients = launch.GRAD | launch.GRAD_TARGET
+    both: dict[int, Any] = {}
     if kernels.FETCHED in places:
-        table[kernels.FETCH] = function(kernels.fetch_tile, dtype)
+        both[kernels.FETCH] = function(kernels.fetch_tile, dtype)
     if kernels.FLUSHED in places:
-        table[kernels.FLUSH] = function(kernels.flush_tile, dtype)
+        both[kernels.FLUSH] = function(kernels.flush_tile, dtype)
     steps = []
     if indices or sample_weight is not None:
         steps.append(function(kernels.marks, compute, "INDEX", "WEIGHTED"))
     if kind["SOFTMAX"]:
         steps.append(function(kernels.softmax, compute, LANE_GROUP=group))
-    noted = table.copy()  # of the first pass, which writes no gradients
-    noted[kernels.OPERANDS + kernels.X_GRAD * kernels.OPERAND_SLOTS :] = kernels.ABSENT
+    first, second = dict(both), dict(both)  # the first pass writes no gradients
     if flags & launch.VALUE:
-        own = [*steps, function(kernels.add_up, compute, *kind)]
-        noted[kernels.STEPS : kernels.STEPS + len(own)] = own
+        first |= enumerate((*steps, function(kernels.add_up, compute, *kind)), kernels.STEPS)
     if flags & gradients:
-        table[kernels.COEFFICIENTS] = function(kernels.coefficients, compute)
+        second[kernels.COEFFICIENTS] = function(kernels.coefficients, compute)
         if by_input and kind["SOFTMAX"] and not indices:
             steps.append(function(kernels.live_lanes, compute, "WEIGHTED"))
         if by_target:
             steps.append(function(kernels.target_slopes, compute, "SOFTMAX", "SIGMOID", "WEIGHTED"))
         if by_input:
             steps.append(function(kernels.slopes, compute, *kind, LANE_GROUP=group))
-        table[kernels.STEPS : kernels.STEPS + len(steps)] = steps
+        second |= enumerate(steps, kernels.STEPS)
     walk = build_cpu.kernel(kernels.walk)
     fold = build_cpu.kernel(kernels.fold, compute)
+    noted = table.copy()
+    noted[kernels.OPERANDS + kernels.X_GRAD * kernels.OPERAND_SLOTS :] = kernels.ABSENT
+    for filled, functions in ((noted, first), (table, second)):
+        for slot, one in functions.items():
+            filled[slot] = one.address
 
     if settings.reduction == "mean":
         flags |= launch.MEAN | (launch.EMPTY_ZERO if settings.empty == "zero" else 0)
         if weight is not None and elements:
             flags |= launch.FIND_DENOMINATOR
-    parameters: dict[int, int | float] = {
+    parameters: Parameters = {
         kernels.CLASSES: classes,
         kernels.PIECES: pieces,
         kernels.IGNORED: settings.ignore_index if indices else float(settings.ignore_index),
@@ -353,7 +354,7 @@ def build(
         grads=(outputs[0] if flags & launch.GRAD else None, outputs[1] if flags & launch.GRAD_TARGET else None, None),
         statistics=Output((groups, 2), compute) if flags & launch.STATS else None,
         bad=bad,
-        keep=(compiled, table, noted),
+        keep=(table, noted),
     )
     chunked = dict(kernel=walk, items=chunks, block=block, nanoseconds=nanoseconds)
     note = Plan(**shared, **chunked, parameters={**parameters, kernels.TABLE: noted.ctypes.data}, flags=launch.VALUE)

@@ -135,6 +135,10 @@ def bits(value: float) -> int:
     return int(struct.unpack("<q", struct.pack("<d", value))[0])
 
 
+#: What a plan holds besides what all of them do: numbers, and kernels, whose addresses it takes when all are begun.
+Parameters = dict[int, Any]
+
+
 class Plan:
     """A launch in waiting."""
 
@@ -149,7 +153,7 @@ class Plan:
         nanoseconds: float,
         flags: int,
         denominator: float,
-        parameters: dict[int, int | float],
+        parameters: Parameters,
         losses: Output | None,
         grads: Outputs,
         statistics: Output | None,
@@ -172,11 +176,11 @@ class Plan:
         template[launch.FLAGS] = flags | (launch.OBJECTS if backend.passes_objects else 0)
         template[launch.DENOMINATOR] = bits(denominator)
         for slot, value in parameters.items():
-            template[slot] = bits(value) if isinstance(value, float) else value
+            template[slot] = bits(value) if isinstance(value, float) else getattr(value, "address", value)
         if extents is not None:
             template[launch.EXTENTS] = extents.ctypes.data
         self.address = template.ctypes.data
-        self.keep = (template, kernel, extents, keep)  # what the addresses point to
+        self.keep = (template, kernel, parameters, extents, keep)  # what the addresses point to
         self.parallel = nanoseconds >= SERIAL_NANOSECONDS and items > block
         self.wakes = nanoseconds >= SLEEPERS_NANOSECONDS
         self.nanoseconds = nanoseconds

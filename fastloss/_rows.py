@@ -16,7 +16,7 @@ from fastloss._catalogue import Interval, Row
 from fastloss._elementwise import common_dtype
 from fastloss._layout import collapse, memory_order, one_label, size_of
 from fastloss._loss import Arguments, loss
-from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Plan, Runnable, block_size, extents, mean_scale
+from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Parameters, Plan, Runnable, block_size, extents, mean_scale
 from fastloss._softmax import class_axis
 
 #: Rows of at most so many neighbours in memory are turned and worked on side by side (measured: there the two meet);
@@ -483,13 +483,13 @@ class RowProblem:
             flags |= launch.MEAN | (launch.EMPTY_ZERO if self.empty == "zero" else 0)
             if style.labels or operands[4] is not None:
                 flags |= launch.FIND_DENOMINATOR
-        parameters: dict[int, int | float] = {
-            kernels.SUMS_FUNCTION: sums.address,
-            kernels.LATER_FUNCTION: later.address if later else 0,
-            kernels.FINISH_FUNCTION: finish.address,
-            kernels.SLOPES_FUNCTION: slopes.address if slopes else 0,
-            kernels.MOVES_FUNCTION: moves.address if moves else 0,
-            kernels.POSITIONS_FUNCTION: helper.address if helper else 0,
+        parameters: Parameters = {
+            kernels.SUMS_FUNCTION: sums,
+            kernels.LATER_FUNCTION: later or 0,
+            kernels.FINISH_FUNCTION: finish,
+            kernels.SLOPES_FUNCTION: slopes or 0,
+            kernels.MOVES_FUNCTION: moves or 0,
+            kernels.POSITIONS_FUNCTION: helper or 0,
             kernels.LAYOUT: layout.ctypes.data,
             kernels.LENGTH: length,
             kernels.INNER: max(1, place.inner),
@@ -497,7 +497,7 @@ class RowProblem:
             kernels.CHUNK: chunk,
             kernels.BYTES: size,
             kernels.KIND: kind,
-            kernels.TOPS_FUNCTION: tops_function.address if tops_function else 0,
+            kernels.TOPS_FUNCTION: tops_function or 0,
             kernels.PIECES: pieces,
             kernels.PRESENT: sum(1 << array for array in arrays),
             kernels.ROW_OPERAND: 0 if style.own is None else launch.INPUT + style.own,
@@ -516,7 +516,7 @@ class RowProblem:
             grads=tuple(output if want else None for output, want in zip(outputs, wants, strict=True)),
             statistics=None,
             bad=self._bad(positions, length),
-            keep=(layout, tops_function, sums, later, finish, slopes, moves, helper),
+            keep=layout,
         )
         spans = extents(backend, operands, shared["grads"], outs)
         if pieces == 1:

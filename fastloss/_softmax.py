@@ -9,7 +9,7 @@ import numpy as np
 from fastloss import _errors
 from fastloss._arrays import COMPUTE, ITEMSIZE
 from fastloss._layout import collapse, memory_order, one_label, size_of
-from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Plan, Runnable, block_size, extents, mean_scale
+from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Parameters, Plan, Runnable, block_size, extents, mean_scale
 
 #: Rows with at most so many classes are worked on in lanes (measured: there the two meet).
 MAX_CLASSES_IN_LANES = 256
@@ -244,7 +244,7 @@ def build(
         if indices or sample_weight is not None:
             flags |= launch.FIND_DENOMINATOR
     smoothing = label_smoothing / classes
-    parameters: dict[int, int | float] = {
+    parameters: Parameters = {
         kernels.CLASSES: classes,
         kernels.INNER: max(1, place.inner),
         kernels.OUTER_STRIDE: own[0],

@@ -252,6 +252,9 @@ def _before_fork() -> None:
         if lock.acquire(timeout=PATIENCE):
             held.callback(lock.release)
     _held = held
+    compiler = sys.modules.get("fastloss.kernels.compiler_cpu")
+    if compiler is not None:  # LLVM may be at work on a kernel that nobody waited for, after an interruption
+        compiler.finish()
 
 
 def _after_fork() -> None:

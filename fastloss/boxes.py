@@ -14,7 +14,7 @@ from fastloss._catalogue import NON_NEGATIVE, Interval, Row
 from fastloss._elementwise import common_dtype
 from fastloss._layout import collapse, memory_order, size_of
 from fastloss._loss import Arguments, loss
-from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Plan, block_size, extents
+from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Parameters, Plan, block_size, extents
 
 _NAMES = ("boxes1", "boxes2", "", "", "sample_weight")
 #: What a pair of boxes costs a core, about.
@@ -126,12 +126,12 @@ class BoxesProblem:
             if weight is not None:
                 flags |= launch.FIND_DENOMINATOR
         fetch, flush = (build_cpu.kernel(t, dtype) for t in (overlap_cpu.fetch_tile, overlap_cpu.flush_tile))
-        parameters: dict[int, int | float] = {
+        parameters: Parameters = {
             kernels.INNER: max(1, merged[-1] if merged else 1),
             kernels.EPS: float(self.eps),
             kernels.UPSTREAM_STRIDE: int(self.reduction == "none"),
-            kernels.FETCH: fetch.address,
-            kernels.FLUSH: flush.address,
+            kernels.FETCH: fetch,
+            kernels.FLUSH: flush,
         }
         for i, (column, stride) in enumerate(zip(columns, strides, strict=True)):
             for j, step in enumerate((*padding, *column, stride[-1])):
@@ -162,7 +162,6 @@ class BoxesProblem:
             statistics=None,
             bad=lambda operands, item: ValueError(f"{self.name}: box {item}"),
             extents=extents(backend, operands, (outputs[0], outputs[1], None), outs),
-            keep=(fetch, flush),
         )
 
 

@@ -6,14 +6,18 @@ target_cpu.py.
 """
 
 import contextlib
+import functools
 import gc
+import threading
+from concurrent.futures import Future
 
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
-from numba.core import compiler
+from numba.core import cgutils, compiler
 from numba.core.ccallback import CFunc
-from numba.core.codegen import CPUCodeLibrary, JITCodeLibrary
+from numba.core.codegen import CodeLibrary, CPUCodeLibrary, JITCodeLibrary
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic
 
@@ -99,32 +103,88 @@ def four_turns_together(typingctx):
     return types.void(), codegen
 
 
-class _Told:
-    # A library of functions about which LLVM is told what it cannot know.
+class _Written:
+    # A library of functions that are text until LLVM gets to work on them: it may be at work on others until then.
+    def __init__(self, codegen, name):
+        CodeLibrary.__init__(self, codegen, name)  # Numba's constructors ask LLVM for an empty module
+        self._linking_libraries = []
+        self._shared_module = None
+        self._texts = []
+
     def add_ir_module(self, ir_module):
+        self._raise_if_finalized()
         _tell_llvm(ir_module)
-        super().add_ir_module(ir_module)
+        self._texts.append(cgutils.normalize_ir_text(str(ir_module)))
+
+    @functools.cached_property
+    def own(self):
+        """Its own code, and only the names of what it calls."""
+        module, *others = map(llvm.parse_assembly, self._texts)
+        module.name = cgutils.normalize_ir_text(self.name)
+        for other in others:
+            module.link_in(other)
+        return module
 
 
-class _KernelLibrary(_Told, JITCodeLibrary):
-    # One round of LLVM's passes, over everything at once: Numba's rounds before it gather reference counts.
-    def _optimize_functions(self, module):
-        module.data_layout = self._codegen._data_layout
+def _future(function):
+    """What a function gives, which runs in a thread of its own."""
+    result = Future()
 
-    def _optimize_final_module(self):
+    def run():
+        try:
+            result.set_result(function())
+        except BaseException as error:
+            result.set_exception(error)
+
+    try:
+        threading.Thread(target=run, name="fastloss compiler").start()
+    except RuntimeError:  # no more threads for this process
+        run()
+    return result
+
+
+#: The kernel that LLVM is at work on, if any.
+_pending: list["Kernel"] = []
+
+
+def finish():
+    """Wait for LLVM, and have what it makes at its address and on disk."""
+    while _pending:
+        with contextlib.suppress(Exception):  # which are told to whoever asks for that kernel
+            _pending.pop().finish()
+
+
+class _KernelLibrary(_Written, JITCodeLibrary):
+    # One round of LLVM's passes, over everything at once: Numba's rounds before it gather reference counts. They run
+    # while Python is at work on what is compiled next: LLVM takes nearly half of the time, and needs no Python.
+    def begin(self):
+        """Let LLVM begin, once it has nothing else to do."""
+        finish()
+        self._codegen._check_llvm_bugs()
+        module = self.own
+        for library in _called(self):
+            # Helpers are linked here, each once, and not into every helper that calls them.
+            own = library.own if isinstance(library, _HelperLibrary) else library._get_module_for_linking()
+            module.link_in(own, preserve=True)
+        module.verify()
         passes, builder = self._codegen._module_pass_manager()
-        passes.run(self._final_module, builder)
+
+        def work():
+            passes.run(module, builder)
+            return self._codegen._tm.emit_object(module)
+
+        self._final_module = module
+        self._machine_code = _future(work)
 
     def finalize(self):
-        # Helpers are linked here, each once, and not into every helper that calls them.
-        others = []
-        for library in _called(self):
-            if isinstance(library, _HelperLibrary):
-                self._final_module.link_in(library.alone(), preserve=True)
-            else:
-                others.append(library)
-        self._linking_libraries = others
-        super().finalize()
+        self._raise_if_finalized()
+        if self._machine_code is None:
+            self.begin()
+        self._compiled_object = code = self._machine_code.result()
+        self._finalize_final_module()
+        self._compiled_object = code  # which loading it has taken away
+
+    _machine_code = None
 
     def serialize_using_object_code(self):
         # Numba keeps all intermediate code beside the machine code, for callers to inline. Kernels are called by
@@ -160,24 +220,23 @@ class _HelperCompiler(KernelCompiler):
         flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
 
 
-class _HelperLibrary(_Told, CPUCodeLibrary):
+class _HelperLibrary(_Written, CPUCodeLibrary):
     # Intermediate code for other libraries to take in.
-    def _optimize_functions(self, module):
-        module.data_layout = self._codegen._data_layout
+    def add_ir_module(self, ir_module):
+        for function in ir_module.functions:
+            if not function.is_declaration:
+                function.linkage = "linkonce_odr"  # nobody needs it once it is inlined
+        super().add_ir_module(ir_module)
 
     def finalize(self):
         self._raise_if_finalized()
         self._finalized = True
 
-    def alone(self):
-        """Its own code, and only the names of what it calls."""
-        return super()._get_module_for_linking()
-
     def _get_module_for_linking(self):
         # For libraries of Numba's, which do not look for what helpers call.
-        whole = self.alone().clone()
+        whole = self.own.clone()
         for library in _called(self):
-            own = library.alone() if isinstance(library, _HelperLibrary) else library._get_module_for_linking()
+            own = library.own if isinstance(library, _HelperLibrary) else library._get_module_for_linking()
             whole.link_in(own, preserve=True)
         return whole
 
@@ -195,13 +254,39 @@ class Driver(CPUDispatcher):
 
 
 class Kernel(CFunc):
-    """A C function."""
+    """A C function. ``compile`` only begins; who asks for the address waits for LLVM."""
 
     _targetdescr = target_cpu.TARGET
 
     def __init__(self, function, signature, fastmath):
         options = {**OPTIONS, "fastmath": fastmath}
         super().__init__(function, signature, {}, options, pipeline_class=KernelCompiler)
+
+    @global_compiler_lock
+    def compile(self):
+        result = self._cache.load_overload(self._sig, self._targetdescr.target_context)
+        self._unsaved = None
+        if result is None:
+            self._unsaved = result = self._compile_uncached()
+            result.library.begin()
+            _pending.append(self)
+        self._library = result.library
+        self._wrapper_name = result.fndesc.llvm_cfunc_wrapper_name
+
+    @global_compiler_lock
+    def finish(self):
+        """Wait for LLVM."""
+        if self._wrapper_address is None:
+            self._wrapper_address = self._library.get_pointer_to_function(self._wrapper_name)
+            if self._unsaved is not None:
+                self._cache.save_overload(self._sig, self._unsaved)
+                self._unsaved = None
+
+    @property
+    def address(self):
+        if self._wrapper_address is None:
+            self.finish()
+        return self._wrapper_address
 
 
 class _Helper(CPUDispatcher):

@@ -8,9 +8,9 @@ import collections
 from typing import Any, NamedTuple
 
 from llvmlite.ir import Constant
-from numba.core import cgutils, interpreter, ir, lowering, typed_passes, types, untyped_passes
+from numba.core import cgutils, compiler, funcdesc, interpreter, ir, lowering, typed_passes, types, untyped_passes
 from numba.core.analysis import compute_cfg_from_blocks
-from numba.core.compiler_machinery import FunctionPass, PassManager, register_pass
+from numba.core.compiler_machinery import FunctionPass, LoweringPass, PassManager, register_pass
 from numba.core.rewrites.static_getitem import RewriteConstGetitems
 
 
@@ -219,15 +219,39 @@ class _Lower(lowering.Lower):
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
-class _Lowering(typed_passes.BaseNativeLowering):
+class _Lowering(LoweringPass):
+    # As Numba's own, but that LLVM, which may be at work on another kernel, is asked for nothing.
     _name = "fastloss_lowering"
 
-    def __init__(self):
+    def __init__(self):  # abstract there
         super().__init__()
 
-    @property
-    def lowering_class(self):
-        return _Lower
+    def run_pass(self, state):
+        library, context, flags, code = state.library, state.targetctx, state.flags, state.func_ir
+        message = f"Function {state.func_id.func_name} failed at nopython mode lowering"
+        with typed_passes.fallback_context(state, message), context.push_code_library(library):
+            description = funcdesc.PythonFunctionDescriptor.from_specialized_function(
+                code,
+                state.typemap,
+                state.return_type,
+                state.calltypes,
+                mangler=context.mangler,
+                inline=flags.forceinline,
+                noalias=flags.noalias,
+                abi_tags=[flags.get_mangle_string()],
+            )
+            lower = _Lower(context, library, description, code, metadata=state.metadata)
+            lower.lower()
+            if not flags.no_cpython_wrapper:
+                lower.create_cpython_wrapper(flags.release_gil)
+            if not flags.no_cfunc_wrapper:
+                lower.create_cfunc_wrapper()
+            made = None
+            if not flags.no_compile:
+                made = context.get_executable(library, description, lower.env)
+                context.insert_user_function(made, description, [library])  # for others to call
+        state["cr"] = compiler._LowerResult(description, lower.call_helper, cfunc=made, env=lower.env)
+        return True
 
 
 class _PassManager(PassManager):

@@ -7,13 +7,16 @@ looks at all of that again for every call that it types. Kernels know numbers, t
 
 import functools
 
+import llvmlite.binding as llvm
 from llvmlite import ir
-from numba.core import fastmathpass, target_extension, types, typing
+from numba.core import cgutils, fastmathpass, target_extension, types, typing
 from numba.core.callconv import CPUCallConv, Status
+from numba.core.codegen import JITCPUCodegen
 from numba.core.cpu import CPUContext
+from numba.core.externals import c_math_functions
 from numba.core.registry import CPUTarget, cpu_target
 from numba.core.typing import mathdecl
-from numba.core.utils import OPERATORS_TO_BUILTINS
+from numba.core.utils import MACHINE_BITS, OPERATORS_TO_BUILTINS
 
 _NAME = "fastloss"
 
@@ -62,9 +65,23 @@ class _CallConvention(CPUCallConv):
         return Status(code, yes, no, no, no, no, no, excinfoptr)
 
 
+class _Codegen(JITCPUCodegen):
+    _triple = functools.cached_property(lambda self: llvm.get_process_triple())
+
+    def _create_empty_module(self, name):
+        # As Numba's own, but that LLVM, which may be at work, is asked for nothing.
+        module = ir.Module(cgutils.normalize_ir_text(name))
+        module.triple = self._triple
+        if self._data_layout:
+            module.data_layout = self._data_layout
+        return module
+
+
 class _TargetContext(CPUContext):
     def init(self):
-        super().init()
+        self.is32bit = MACHINE_BITS == 32
+        self._internal_codegen = _Codegen(_NAME)
+        c_math_functions.install(self)
         self._operations = {}
 
     @functools.cached_property

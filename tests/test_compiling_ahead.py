@@ -1,0 +1,126 @@
+"""Python makes the code of one kernel while LLVM makes machine code of another."""
+
+import contextlib
+import ctypes
+import functools
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import children
+import llvmlite.binding
+import numpy as np
+import pytest
+from numba import types
+
+from fastloss.kernels import compiler_cpu
+from fastloss.kernels.compiler_cpu import Kernel, compiling, helper
+from fastloss.kernels.memory_cpu import load_int, store_int
+
+#: Python 3.12 warns of fork beside threads.
+run_child = functools.partial(children.run_child, __name__, ("This process",))
+
+
+def begun():
+    """A kernel that writes one more than it reads."""
+
+    @helper(())
+    def one_more(x):
+        return x + 1
+
+    def read_and_write(a):
+        store_int(a, 1, one_more(load_int(a, 0)))
+
+    kernel = Kernel(read_and_write, ((types.intp,), types.void), set())
+    with compiling():
+        kernel.compile()
+    return kernel
+
+
+def call(kernel):
+    places = np.array([6, 0], np.int64)
+    ctypes.CFUNCTYPE(None, ctypes.c_ssize_t)(kernel.address)(places.ctypes.data)
+    return places[1]
+
+
+@pytest.fixture
+def llvm(monkeypatch):
+    """An event: until it is set LLVM is busy with the first kernel that is begun."""
+    assert call(begun()) == 7  # what is made only once is made
+    event, future, held = threading.Event(), compiler_cpu._future, threading.Event()
+
+    def late(work):
+        def run():
+            with llvmlite.binding.ffi.lib._lock:  # which each of LLVM's functions holds
+                held.set()
+                assert event.wait(60)
+                return work()
+
+        result = future(run)
+        assert held.wait(60)
+        return result
+
+    monkeypatch.setattr(compiler_cpu, "_future", late)
+    yield event
+    event.set()
+    compiler_cpu.finish()
+
+
+def test_llvm_is_asked_for_nothing_before_its_turn(llvm, monkeypatch):
+    """The code of the second kernel, helper included, is made while LLVM is busy with the first."""
+    first, made = begun(), threading.Event()
+    monkeypatch.setattr(compiler_cpu, "finish", lambda before=compiler_cpu.finish: made.set() or before())
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(begun)
+        in_time = made.wait(30)
+        llvm.set()
+        assert in_time
+        assert call(first) == call(second.result()) == 7
+
+
+def test_several_threads_wait_for_one_kernel(llvm):
+    kernel = begun()
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(call, kernel) for _ in range(4)]
+        llvm.set()
+        assert [one.result() for one in calls] == [7] * 4
+
+
+def test_an_error_of_llvm_is_told_to_whoever_asks_for_that_kernel(monkeypatch):
+    def fail():
+        raise MemoryError("LLVM")
+
+    future = compiler_cpu._future
+    with monkeypatch.context() as patch:
+        patch.setattr(compiler_cpu, "_future", lambda work: future(fail))
+        kernel = begun()
+    assert call(begun()) == 7
+    for _ in range(2):
+        with pytest.raises(MemoryError, match="LLVM"):
+            _ = kernel.address
+
+
+def test_where_no_thread_can_be_had(monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert call(begun()) == 7
+
+
+def child_fork_beside_llvm():
+    assert call(begun()) == 7
+    kernel = begun()
+    pid = os.fork()
+    if pid == 0:
+        with contextlib.suppress(BaseException):
+            os._exit(0 if call(kernel) == call(begun()) == 7 else 1)
+        os._exit(2)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert call(kernel) == call(begun()) == 7
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_waits_for_llvm():
+    """A child would inherit a lock of LLVM's that nobody there could release."""
+    run_child("child_fork_beside_llvm")
