@@ -11,7 +11,6 @@ import dataclasses
 import inspect
 import json
 import math
-import os
 import subprocess
 import sys
 import tempfile
@@ -28,7 +27,7 @@ from baselines import eager, inductor
 from cases import HOT_BELOW, Goals
 from compositions import MISCOMPILED
 from harness import QUICK, Effort, measure, warm_and_check
-from machine import describe, rounded
+from machine import describe, own_process, rounded
 from variants import own
 
 import fastloss as fl
@@ -265,7 +264,7 @@ def in_processes(losses: list[str], quick: bool) -> dict[str, dict[str, float]]:
             for state in ("cold", "warm"):
                 done = subprocess.run(
                     [sys.executable, __file__, "--first-calls", *order],
-                    env={**os.environ, "FASTLOSS_CACHE_DIR": cache},
+                    env=own_process(FASTLOSS_CACHE_DIR=cache),
                     stdout=subprocess.PIPE,
                     text=True,
                     check=True,

@@ -17,6 +17,11 @@ LAST_CACHE = 64 << 20
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
+def own_process(**more: str) -> dict[str, str]:
+    """The environment of a process that is timed from its start: modules have bytecode, as installed ones do."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | more
+
+
 def describe() -> dict[str, Any]:
     import torch
 

@@ -8,12 +8,13 @@ Every number is the median of fresh processes, the compared imports in turn.
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 from typing import Any
+
+from machine import own_process
 
 #: import: fastloss over numba; cold and warm: seconds of the first call alone.
 LIMITS = {"import_ratio": 1.3, "first_call_cold": 2.0, "first_call_warm": 0.4}
@@ -70,7 +71,7 @@ def _first_call(cache: str) -> float:
 def _run(code: str, **environment: str) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, **environment},
+        env=own_process(**environment),
         cwd=tempfile.gettempdir(),  # "-c" puts the current folder on the path, where kernels/ is ours
         capture_output=True,
         text=True,

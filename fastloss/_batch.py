@@ -163,12 +163,16 @@ def _data(array: Any) -> int:
 # Kernels that a strip calls: C functions of build_cpu, through ctypes, which releases the GIL.
 
 
+_C_FUNCTION = ctypes.CFUNCTYPE(None, *[ctypes.c_ssize_t] * 5)
+
+
 def callable_kernel(kernel: Any) -> Callable[..., tuple[float, float, int]]:
     """A Python function of a compiled kernel: ``function(low, high, *values)``.
 
     ``values`` become the slots of the kernel's arguments, in this order: an array its address, a float its bits, None
     zero. Returns the three numbers that the kernel wrote to ``partial``. It may be called by several threads at once.
     """
+    function = functools.cache(lambda: _C_FUNCTION(kernel.address))  # not before others are begun: see compiler_cpu
 
     def call(low: int, high: int, *values: Any) -> tuple[float, float, int]:
         slots = np.zeros(len(values), np.int64)
@@ -181,7 +185,7 @@ def callable_kernel(kernel: Any) -> Callable[..., tuple[float, float, int]]:
             elif value is not None:
                 slots[i] = value
         partial = np.zeros(PARTIAL)
-        kernel.ctypes(0, low, high, _data(slots), _data(partial))
+        function()(0, low, high, _data(slots), _data(partial))
         return float(partial[0]), float(partial[1]), int(partial.view(np.int64)[2])
 
     return call

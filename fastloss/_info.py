@@ -19,7 +19,7 @@ def info() -> dict[str, Any]:
 
     import fastloss
     from fastloss import _threads
-    from fastloss.kernels import build_cpu
+    from fastloss.kernels import cache_cpu
 
     features = llvm.get_host_cpu_features()
     return {
@@ -32,7 +32,7 @@ def info() -> dict[str, Any]:
         "cpus_available": _threads.available_cpus(),
         "threads": _threads.get_num_threads(),
         "threading": _threads.description(),
-        "cache_directory": str(build_cpu.cache_directory()),
+        "cache_directory": str(cache_cpu.cache_directory()),
         "gpus": _gpus(),
     }
 

@@ -9,19 +9,13 @@ driver for each kernel took 0.5 s to compile).
 
 import functools
 import hashlib
-import os
-import pathlib
-import re
-import sys
 import types as python_types
 
-import llvmlite
-import numba
 import numpy as np
 from numba import types
-from numba.core import caching
 
-from fastloss.kernels import math_cpu, memory_cpu, ordinals_cpu, transpose_cpu
+from fastloss.kernels import cache_cpu, math_cpu, memory_cpu, ordinals_cpu, transpose_cpu
+from fastloss.kernels.cache_cpu import stem
 from fastloss.kernels.compiler_cpu import Driver, Kernel, compiling, helper
 from fastloss.kernels.intrinsics_cpu import EXTREMES
 
@@ -138,12 +132,8 @@ def names_of(dtype):
 def _named(value):
     # Two families may have a formula of one name.
     if isinstance(value, Template):
-        return f"{_stem(value.function)}_{value.function.__name__}"
+        return f"{stem(value.function)}_{value.function.__name__}"
     return value
-
-
-def _stem(function):
-    return function.__module__.rpartition(".")[2]
 
 
 @functools.cache
@@ -156,33 +146,27 @@ def kernel(template, dtype=None, **constants):
     name = "_".join([template.function.__name__, *filter(None, [dtype]), *tag])
     if len(name) > 120:  # it becomes the name of a file
         name = f"{name[:100]}_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
-    function = template.bind({**(names_of(dtype) if dtype else {}), **constants}, name)
     templates = [template, *(value for value in constants.values() if isinstance(value, Template))]
-    return _c_function(function, KERNEL_SIGNATURE, template.fastmath, {_stem(one.function) for one in templates})
+    return Kernel(
+        lambda: template.bind({**(names_of(dtype) if dtype else {}), **constants}, name),
+        KERNEL_SIGNATURE,
+        template.fastmath,
+        cache_cpu.File(stem(template.function), name, {stem(one.function) for one in templates}),
+    )
 
 
 @functools.cache
 def callback(function):
     """The C function ``void function(void*)`` of a function of an address, for C libraries to call."""
-    return _c_function(function, types.void(types.intp), set(), {_stem(function)})
-
-
-def _c_function(function, signature, fastmath, sources):
-    compiled = Kernel(function, (signature.args, signature.return_type), fastmath)
-    if cache_directory() is not None:
-        function.sources = sources
-        compiled._cache = _Cache(function)
-    with compiling():
-        compiled.compile()
-    return compiled
+    file = cache_cpu.File(stem(function), function.__qualname__, {stem(function)})
+    return Kernel(lambda: function, types.void(types.intp), set(), file)
 
 
 def driver(function):
     """A function that Python calls, as against a kernel: compiled, or loaded from disk, on its first call."""
     dispatcher = Driver(function)
-    if cache_directory() is not None:
-        function.sources = {_stem(function)}
-        dispatcher._cache = _Cache(function)
+    if cache_cpu.cache_directory() is not None:
+        dispatcher._cache = cache_cpu.NumbasCache(function)
     return dispatcher
 
 
@@ -191,103 +175,3 @@ def compile_driver(dispatcher, *arguments):
     if not dispatcher.overloads:
         with compiling():
             dispatcher.compile(arguments)
-
-
-# The disk cache. Numba's own does not notice a changed callee in another file nor changed options, and writes beside
-# the sources. Ours lies in a directory of all versions that shape the machine code, and the name of a file tells the
-# sources it was made of: those of the kernel's module and of all that it imports from this package, so that an edit
-# compiles anew what it touches and nothing else, and two versions of fastloss do not overwrite each other's files.
-
-_IMPORT = re.compile(
-    rb"^\s*from fastloss\.kernels(?:\.(\w+) import| import (?:\(([\w\s,]*)\)|([\w ,]+)))", re.MULTILINE
-)
-
-
-@functools.cache
-def _source(stem):
-    """The text of a module of this package, and the modules of it that it imports."""
-    text = (pathlib.Path(__file__).parent / f"{stem}.py").read_bytes()
-    found = _IMPORT.findall(text)
-    return text, {name.strip().decode() for groups in found for names in groups for name in names.split(b",")} - {""}
-
-
-def source_digest(stems):
-    """A digest of modules of this package and of whatever they import from it."""
-    known, new = set(), {"build_cpu", *stems}
-    while new:
-        known |= new
-        new = set().union(*(_source(stem)[1] for stem in new)) - known
-    digest = hashlib.sha256()
-    for stem in sorted(known):
-        digest.update(stem.encode() + b"\0" + _source(stem)[0] + b"\0")
-    return digest.hexdigest()[:16]
-
-
-@functools.cache
-def versions_digest():
-    """A digest of everything else that shapes the machine code."""
-    parts = (numba.__version__, llvmlite.__version__, np.__version__, sys.version)
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-
-
-@functools.cache
-def cache_directory():
-    """Where compiled kernels are kept; None where ``FASTLOSS_CACHE=0`` or no directory is the user's alone.
-
-    The files are pickles: whoever can write them can run code as the user. So the directory must belong to the user
-    and be closed to other writers.
-    """
-    if os.environ.get("FASTLOSS_CACHE", "1") == "0":
-        return None
-    base = os.environ.get("FASTLOSS_CACHE_DIR")
-    if base is None:
-        if sys.platform == "win32":
-            user = os.environ.get("LOCALAPPDATA") or pathlib.Path.home()
-        else:
-            user = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-        base = pathlib.Path(user) / "fastloss"
-    directory = pathlib.Path(base) / versions_digest()
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = directory.stat()
-        private = not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
-        return directory if private and os.access(directory, os.W_OK) else None
-    except (OSError, RuntimeError):  # RuntimeError: no home directory
-        return None
-
-
-class _Locator(caching._CacheLocator):
-    def get_cache_path(self):
-        return str(cache_directory())
-
-    def get_source_stamp(self):
-        return ""  # it is in the name
-
-    def get_disambiguator(self):
-        return "fastloss"
-
-
-class _Implementation(caching.CompileResultCacheImpl):
-    def __init__(self, function):
-        self._lineno = function.__code__.co_firstlineno
-        self._locator = _Locator()
-        name = f"{_stem(function)}.{function.__qualname__}.{source_digest(function.sources)}"
-        self._filename_base = self.get_filename_base(name, getattr(sys, "abiflags", ""))
-
-
-class _Cache(caching.FunctionCache):
-    """A cache that can only help: a full disk or a broken file means compiling again, never an error."""
-
-    _impl_class = _Implementation
-
-    def load_overload(self, sig, target_context):
-        try:  # without what Numba does first: loading all that it knows of NumPy, and SciPy, takes 0.2 s
-            return self._load_overload(sig, target_context)
-        except Exception:  # whatever a damaged pickle raises
-            return None
-
-    def save_overload(self, sig, data):
-        try:
-            super().save_overload(sig, data)
-        except Exception:  # a full disk, a directory taken away, an index that does not load
-            self.disable()

@@ -126,21 +126,29 @@ class _Written:
         return module
 
 
-def _future(function):
-    """What a function gives, which runs in a thread of its own."""
-    result = Future()
-
-    def run():
+class _Work:
+    # A function that runs in a thread of its own.
+    def __init__(self, function):
+        self._outcome = Future()
+        self._thread = threading.Thread(target=self._run, args=(function,), name="fastloss compiler")
         try:
-            result.set_result(function())
-        except BaseException as error:
-            result.set_exception(error)
+            self._thread.start()
+        except RuntimeError:  # no more threads for this process
+            self._thread = None
+            self._run(function)
 
-    try:
-        threading.Thread(target=run, name="fastloss compiler").start()
-    except RuntimeError:  # no more threads for this process
-        run()
-    return result
+    def _run(self, function):
+        try:
+            self._outcome.set_result(function())
+        except BaseException as error:
+            self._outcome.set_exception(error)
+
+    def result(self):
+        # When the thread has ended, not when it has a result: what it lets go of at its end asks LLVM, and a fork then
+        # would leave the child without LLVM's lock.
+        if self._thread is not None:
+            self._thread.join()
+        return self._outcome.result()
 
 
 #: The kernel that LLVM is at work on, if any.
@@ -174,20 +182,22 @@ class _KernelLibrary(_Written, JITCodeLibrary):
             return self._codegen._tm.emit_object(module)
 
         self._final_module = module
-        self._machine_code = _future(work)
+        self._machine_code = _Work(work)
+
+    def machine_code(self):
+        """What LLVM makes."""
+        return self._machine_code.result()
 
     def finalize(self):
+        # Of a driver, which Numba loads: as what it would have made itself.
         self._raise_if_finalized()
-        if self._machine_code is None:
-            self.begin()
-        self._compiled_object = code = self._machine_code.result()
+        self.begin()
+        self._compiled_object = code = self.machine_code()
         self._finalize_final_module()
-        self._compiled_object = code  # which loading it has taken away
-
-    _machine_code = None
+        self._compiled_object = code  # which loading has taken away
 
     def serialize_using_object_code(self):
-        # Numba keeps all intermediate code beside the machine code, for callers to inline. Kernels are called by
+        # Numba keeps all intermediate code beside the machine code, for callers to inline. Drivers are called by
         # address, so the names will do: reading the code took half of the time to load one.
         self._ensure_finalized()
         return self.name, "object", (self._get_compiled_object(), _names_only(self._final_module).as_bitcode())
@@ -253,40 +263,54 @@ class Driver(CPUDispatcher):
         super().__init__(function, targetoptions={**OPTIONS, "no_cfunc_wrapper": True}, pipeline_class=KernelCompiler)
 
 
-class Kernel(CFunc):
-    """A C function. ``compile`` only begins; who asks for the address waits for LLVM."""
-
+class _CFunction(CFunc):
+    # Numba's way to the intermediate code of a C function.
     _targetdescr = target_cpu.TARGET
 
-    def __init__(self, function, signature, fastmath):
-        options = {**OPTIONS, "fastmath": fastmath}
-        super().__init__(function, signature, {}, options, pipeline_class=KernelCompiler)
 
-    @global_compiler_lock
-    def compile(self):
-        result = self._cache.load_overload(self._sig, self._targetdescr.target_context)
-        self._unsaved = None
-        if result is None:
-            self._unsaved = result = self._compile_uncached()
-            result.library.begin()
-            _pending.append(self)
-        self._library = result.library
-        self._wrapper_name = result.fndesc.llvm_cfunc_wrapper_name
+class Kernel:
+    """A C function, read from ``file`` or made of the Python function that ``source()`` gives.
+
+    What is made is only begun here; who asks for the address waits for LLVM.
+    """
+
+    def __init__(self, source, signature, fastmath, file=None):
+        self._file, self._address = file, None
+        kept = None if file is None else file.read()
+        if kept is not None:
+            self._address = _load(*kept)
+            return
+        options = {**OPTIONS, "fastmath": fastmath}
+        with compiling():
+            function = _CFunction(source(), (signature.args, signature.return_type), {}, options, KernelCompiler)
+            with global_compiler_lock:
+                result = function._compile_uncached()
+                self.library, self._symbol = result.library, result.fndesc.llvm_cfunc_wrapper_name
+                self.library.begin()
+                _pending.append(self)
 
     @global_compiler_lock
     def finish(self):
         """Wait for LLVM."""
-        if self._wrapper_address is None:
-            self._wrapper_address = self._library.get_pointer_to_function(self._wrapper_name)
-            if self._unsaved is not None:
-                self._cache.save_overload(self._sig, self._unsaved)
-                self._unsaved = None
+        if self._address is None:
+            code = self.library.machine_code()
+            self._address = _load(self._symbol, code)
+            if self._file is not None:
+                self._file.write(self._symbol, code)
 
     @property
     def address(self):
-        if self._wrapper_address is None:
+        if self._address is None:
             self.finish()
-        return self._wrapper_address
+        return self._address
+
+
+def _load(symbol, code):
+    """The address of a function in machine code."""
+    engine = target_cpu.TARGET.target_context.codegen()._engine._ee
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return engine.get_function_address(symbol)
 
 
 class _Helper(CPUDispatcher):

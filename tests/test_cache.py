@@ -12,12 +12,14 @@ import sys
 import numpy as np
 import pytest
 
+from fastloss.kernels import build_cpu, cache_cpu
+
 CALL = """
 import numpy as np, fastloss as fl
-from fastloss.kernels import build_cpu
+from fastloss.kernels import cache_cpu
 value = fl.mse_loss(np.full(3, 3.0, np.float32), np.ones(3, np.float32))
 assert value == 4, value
-print(build_cpu.cache_directory())
+print(cache_cpu.cache_directory())
 """
 
 
@@ -52,7 +54,7 @@ def filled(tmp_path_factory):
 
 def test_the_second_process_compiles_nothing(filled):
     before = contents(filled)
-    assert len(before) > 4  # an index and code for the launcher and the kernels
+    assert len(before) == 4  # two kernels; of the launcher code and an index
     # With compilation forbidden, so that a cache that is written but not read does not pass.
     forbidden = "from numba.core import codegen, compiler\n"
     forbidden += "def refuse(*args, **kwargs): raise AssertionError('compiled')\n"
@@ -100,6 +102,41 @@ def test_a_broken_cache_is_compiled_anew(filled, tmp_path, damage):
     run(FASTLOSS_CACHE_DIR=directory)
 
 
+def test_machine_code_with_one_wrong_byte_is_not_run(filled, tmp_path):
+    directory = tmp_path / "cache"
+    shutil.copytree(filled, directory)
+    kernels = [path for path in directory.rglob("*") if path.is_file() and path.suffix not in (".nbi", ".nbc")]
+    assert len(kernels) == 2
+    sound = [path.read_bytes() for path in kernels]
+    for path, data in zip(kernels, sound, strict=True):
+        path.write_bytes(data[:-100] + bytes([data[-100] ^ 1]) + data[-99:])
+    run(FASTLOSS_CACHE_DIR=directory)
+    assert [len(path.read_bytes()) for path in kernels] == [len(data) for data in sound]  # written anew
+    forbidden = "from numba.core import compiler\ndef refuse(*args, **kwargs): raise RuntimeError('compiled')\n"
+    run(forbidden + "compiler.compile_extra = refuse\n" + CALL, FASTLOSS_CACHE_DIR=directory)
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTLOSS_CACHE_DIR", str(tmp_path))
+    cache_cpu.cache_directory.cache_clear()
+    try:
+        file = cache_cpu.File("module", "name", {"build_cpu"})
+        assert file.read() is None
+        file.write("symbol", b"code")
+        assert file.read() == ("symbol", b"code")
+        before = contents(tmp_path)
+
+        def full(*paths):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "replace", full)
+        file.write("symbol", b"other")
+        assert contents(tmp_path) == before and file.read() == ("symbol", b"code")
+    finally:
+        monkeypatch.undo()
+        cache_cpu.cache_directory.cache_clear()
+
+
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="rights of other users are POSIX's")
 @pytest.mark.parametrize("mode", (0o770, 0o707, 0o777))
 def test_a_directory_that_others_can_write_is_not_used(tmp_path, mode):
@@ -131,20 +168,18 @@ def test_a_file_in_the_way_means_no_cache(tmp_path):
 @pytest.fixture
 def sources(tmp_path, monkeypatch):
     """A copy of the kernels' sources that digests are made of, and a function that gives the digest of a module."""
-    from fastloss.kernels import build_cpu
-
     copies = tmp_path / "kernels"
     copies.mkdir()
     for path in pathlib.Path(build_cpu.__file__).parent.glob("*.py"):
         shutil.copy(path, copies)
-    monkeypatch.setattr(build_cpu, "__file__", str(copies / "build_cpu.py"))
+    monkeypatch.setattr(cache_cpu, "__file__", str(copies / "cache_cpu.py"))
 
     def digest(stem):
-        build_cpu._source.cache_clear()
-        return build_cpu.source_digest({stem})
+        cache_cpu._source.cache_clear()
+        return cache_cpu.source_digest({stem})
 
     yield copies, digest
-    build_cpu._source.cache_clear()
+    cache_cpu._source.cache_clear()
 
 
 def imported(stem):
@@ -153,18 +188,14 @@ def imported(stem):
     found = set()
     for value in vars(module).values():
         owner = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
-        owner = value.function.__module__ if isinstance(value, build_cpu().Template) else owner
+        owner = value.function.__module__ if isinstance(value, build_cpu.Template) else owner
         package, _, name = str(owner).rpartition(".")
         if package == "fastloss.kernels" and name != stem:
             found.add(name)
     return found
 
 
-def build_cpu():
-    return importlib.import_module("fastloss.kernels.build_cpu")
-
-
-STEMS = [path.stem for path in pathlib.Path(build_cpu().__file__).parent.glob("*.py") if path.stem != "__init__"]
+STEMS = [path.stem for path in pathlib.Path(build_cpu.__file__).parent.glob("*.py") if path.stem != "__init__"]
 
 
 @pytest.mark.parametrize("stem", STEMS)
@@ -192,9 +223,9 @@ def test_a_digest_does_not_change_with_other_families(sources):
 
 
 def test_another_version_has_another_directory(monkeypatch):
-    digest = build_cpu().versions_digest.__wrapped__
+    digest = cache_cpu.versions_digest.__wrapped__
     first = digest()
-    monkeypatch.setattr(build_cpu().numba, "__version__", "0.0.0")
+    monkeypatch.setattr(cache_cpu.numba, "__version__", "0.0.0")
     assert digest() != first
 
 

@@ -10,7 +10,7 @@ import pytest
 from numba import njit, types
 
 from fastloss.kernels.build_cpu import FASTMATH, KERNEL_SIGNATURE, Template, names_of
-from fastloss.kernels.compiler_cpu import Kernel, collector_asleep, compiling, four_turns_together, helper
+from fastloss.kernels.compiler_cpu import Driver, Kernel, collector_asleep, four_turns_together, helper
 from fastloss.kernels.memory_cpu import load_int, store_int
 
 
@@ -100,9 +100,7 @@ def test_a_variable_has_one_type():
 def run(function, arguments, *results):
     """What a kernel made of ``function(address of arguments)`` writes behind its arguments."""
     places = np.array([*arguments, *([0] * len(results))], np.int64)
-    compiled = Kernel(function, ((types.intp,), types.void), set())
-    with compiling():
-        compiled.compile()
+    compiled = Kernel(lambda: function, types.void(types.intp), set())
     ctypes.CFUNCTYPE(None, ctypes.c_ssize_t)(compiled.address)(places.ctypes.data)
     assert tuple(places[len(arguments) :]) == results
 
@@ -274,9 +272,13 @@ def _long_formula(phase, low, high, arguments, partial):
 def _compiled(together):
     # Not from the disk cache, which holds no intermediate code.
     function = _long_formula.bind({**names_of("float32"), "TOGETHER": together}, f"long_formula_{together}")
-    compiled = Kernel(function, (KERNEL_SIGNATURE.args, KERNEL_SIGNATURE.return_type), set(FASTMATH))
-    compiled.compile()
-    return compiled
+    return Kernel(lambda: function, KERNEL_SIGNATURE, set(FASTMATH))
+
+
+def code_of(kernel):
+    """What LLVM made of it, in its own language."""
+    assert kernel.address
+    return str(kernel.library._final_module)
 
 
 @pytest.mark.parametrize("together", (False, True))
@@ -290,20 +292,22 @@ def test_turns_of_a_loop_go_together(together):
     for _ in range(6):
         y = y / (y * y + 1)
     np.testing.assert_allclose(found, y, rtol=1e-6)
-    (loop,) = re.findall(r"^vector\.body:(.*?)^\S", compiled.inspect_llvm(), re.MULTILINE | re.DOTALL)
+    (loop,) = re.findall(r"^vector\.body:(.*?)^\S", code_of(compiled), re.MULTILINE | re.DOTALL)
     assert loop.count(" fdiv ") == (24 if together else 6)
 
 
 @pytest.mark.skipif(not llvmlite.binding.get_host_cpu_features().get("avx512f"), reason="no AVX-512 here")
 def test_vectors_are_as_wide_as_the_processor_has_them():
     """Also where LLVM would rather not, as on Intel's."""
-    assert re.search(r" fdiv .*<16 x float>", _compiled(False).inspect_llvm())
+    assert re.search(r" fdiv .*<16 x float>", code_of(_compiled(False)))
 
 
-def test_the_cache_keeps_names_in_place_of_intermediate_code():
-    compiled = _compiled(False)
-    _, _, (machine_code, names) = compiled._library.serialize_using_object_code()
+def test_a_driver_is_kept_with_names_in_place_of_intermediate_code():
+    driver = Driver(lambda x: x + 1)
+    assert driver(6) == 7
+    (result,) = driver.overloads.values()
+    _, _, (machine_code, names) = result.library.serialize_using_object_code()
     functions = {one.name: one for one in llvmlite.binding.parse_bitcode(names).functions}
-    assert compiled._wrapper_name in functions and machine_code
+    assert result.fndesc.llvm_func_name in functions and machine_code
     for function in functions.values():
         assert sum(1 for block in function.blocks for _ in block.instructions) == 1

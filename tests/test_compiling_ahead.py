@@ -14,7 +14,7 @@ import pytest
 from numba import types
 
 from fastloss.kernels import compiler_cpu
-from fastloss.kernels.compiler_cpu import Kernel, compiling, helper
+from fastloss.kernels.compiler_cpu import Kernel, helper
 from fastloss.kernels.memory_cpu import load_int, store_int
 
 #: Python 3.12 warns of fork beside threads.
@@ -31,10 +31,7 @@ def begun():
     def read_and_write(a):
         store_int(a, 1, one_more(load_int(a, 0)))
 
-    kernel = Kernel(read_and_write, ((types.intp,), types.void), set())
-    with compiling():
-        kernel.compile()
-    return kernel
+    return Kernel(lambda: read_and_write, types.void(types.intp), set())
 
 
 def call(kernel):
@@ -47,20 +44,20 @@ def call(kernel):
 def llvm(monkeypatch):
     """An event: until it is set LLVM is busy with the first kernel that is begun."""
     assert call(begun()) == 7  # what is made only once is made
-    event, future, held = threading.Event(), compiler_cpu._future, threading.Event()
+    event, held = threading.Event(), threading.Event()
 
-    def late(work):
+    def late(work, start=compiler_cpu._Work):
         def run():
             with llvmlite.binding.ffi.lib._lock:  # which each of LLVM's functions holds
                 held.set()
                 assert event.wait(60)
                 return work()
 
-        result = future(run)
+        result = start(run)
         assert held.wait(60)
         return result
 
-    monkeypatch.setattr(compiler_cpu, "_future", late)
+    monkeypatch.setattr(compiler_cpu, "_Work", late)
     yield event
     event.set()
     compiler_cpu.finish()
@@ -90,9 +87,8 @@ def test_an_error_of_llvm_is_told_to_whoever_asks_for_that_kernel(monkeypatch):
     def fail():
         raise MemoryError("LLVM")
 
-    future = compiler_cpu._future
     with monkeypatch.context() as patch:
-        patch.setattr(compiler_cpu, "_future", lambda work: future(fail))
+        patch.setattr(compiler_cpu, "_Work", lambda work, start=compiler_cpu._Work: start(fail))
         kernel = begun()
     assert call(begun()) == 7
     for _ in range(2):
