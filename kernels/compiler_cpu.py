@@ -159,7 +159,8 @@ def finish():
     """Wait for LLVM, and have what it makes at its address and on disk."""
     while _pending:
         with contextlib.suppress(Exception):  # which are told to whoever asks for that kernel
-            _pending.pop().finish()
+            _pending[-1].finish()
+        _pending.pop()
 
 
 class _KernelLibrary(_Written, JITCodeLibrary):

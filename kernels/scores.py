@@ -26,6 +26,7 @@ def multi_margin_sums(x, t, z, y, m, q):
 def multi_margin_finish(s, o, m, y, k, q):
     zero, one, two = real(0.0), real(1.0), real(2.0)
     h = maximum(q[0], zero)
+    h = select(h == real(np.inf), zero, h)  # beside others that are infinite, too
     share = one / k
     if P == 1:
         own = select(q[0] > zero, one, zero)

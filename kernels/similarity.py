@@ -55,9 +55,9 @@ def triplet_from_distances(x, t, z, q):
 
 @Template
 def _power(d, top, p):
-    # (|d| / top)^p, at most 1
-    zero = real(0.0)
-    return select(top == zero, zero, pow(fabs(d) / top, p))
+    # (|d| / top)^p, at most 1 where anything is finite
+    zero, one, infinity = real(0.0), real(1.0), real(np.inf)
+    return select(top == zero, zero, pow(fabs(d) / select(top == infinity, one, top), p))
 
 
 @Template
@@ -139,7 +139,8 @@ def _direction(d, top, c, q):
     if NORM == 0:
         return select((fabs(d) == top) | (d != d), sign(d) * c, zero)
     # c is h / distance: sign(d) (|d| / distance)^(p - 1)
-    return select((d == zero) | (c == zero), zero, sign(d) * pow(fabs(d * c), q[2] - real(1.0)))
+    nothing = (d == zero) | ((c == zero) & (fabs(d) < real(np.inf)))
+    return select(nothing, zero, sign(d) * pow(fabs(d * c), q[2] - real(1.0)))
 
 
 @Template

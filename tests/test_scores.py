@@ -234,6 +234,15 @@ def test_infinite_scores():
         assert not grad[:2].any()
 
 
+@pytest.mark.parametrize("p", (1, 2))
+def test_an_infinite_margin(p):
+    x, target = torch.tensor([[1.0, 2.0, 3.0], [0.5, 0.0, -1.0]], requires_grad=True), torch.tensor([1, 0])
+    expected = torch.autograd.grad(F.multi_margin_loss(x, target, p, INF), x)[0]
+    loss = fl.multi_margin_loss(x, target, p, INF)
+    assert loss == INF
+    np.testing.assert_allclose(torch.autograd.grad(loss, x)[0].numpy(), expected.numpy(), rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["multi_margin_loss", "crammer_singer_loss"])
 @pytest.mark.parametrize("place", [0, 1])
 @pytest.mark.parametrize("classes", [3, 80])

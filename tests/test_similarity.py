@@ -661,3 +661,19 @@ def test_a_huge_row_without_weight_is_a_mean_over_nothing(empty):
     value, grad = rmse_loss.value_and_grad(x, x * 2, sample_weight=np.float32(0), empty=empty)
     assert (value == 0) if empty == "zero" else np.isnan(value)
     assert not grad.any() or empty == "nan"
+
+
+@pytest.mark.parametrize("p", (1.0, 2.0, 3.0))
+@pytest.mark.parametrize("infinite", range(3))
+def test_an_infinite_coordinate_of_a_triplet(p, infinite):
+    """As PyTorch: a distance that is infinite, 0 or more beyond it, and NaN where inf is taken from inf."""
+    rows = torch.tensor([[[1.0, 2.0, 0.5]], [[1.0, 3.0, 0.0]], [[4.0, 2.0, 1.0]]])
+    rows[infinite, 0, 0] = float("inf")
+    found, expected = [], []
+    for results, function in ((found, triplet_margin_loss), (expected, F.triplet_margin_loss)):
+        inputs = [row.clone().requires_grad_() for row in rows]
+        loss = function(*inputs, p=p)
+        loss.backward()
+        results += [loss.detach().numpy(), *(one.grad.numpy() for one in inputs)]
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
