@@ -269,10 +269,11 @@ class ElementwiseProblem:
         if staged:
             constants["FIRST"] = formula.first
         compiled: dict[int, Any] = {}
+        fused = flags & launch.VALUE and self.reduction != "none"
         if flags & launch.VALUE:
             asks = long or staged or bool(style.checked)
-            compiled[kernels.LOOPS] = build_cpu.kernel(kernels.loops, dtype, **constants, ASKS=asks)
-        fused = flags & launch.VALUE and self.reduction != "none"
+            mode = kernels.LOSS if not fused else kernels.SUM_AND_GRAD if flags & launch.GRAD else kernels.SUM
+            compiled[kernels.LOOPS] = build_cpu.kernel(kernels.loops, dtype, **constants, ASKS=asks, MODE=mode)
         for operand, flag in enumerate((launch.GRAD, launch.GRAD_TARGET, launch.GRAD_THIRD)):
             if flags & flag and (operand or not fused):
                 compiled[kernels.SLOPES + operand] = build_cpu.kernel(kernels.slopes, dtype, **constants, WRT=operand)

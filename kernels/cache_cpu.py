@@ -31,22 +31,22 @@ _IMPORT = re.compile(
 
 
 @functools.cache
-def _source(stem):
+def _source(module):
     """The text of a module of this package, and the modules of it that it imports."""
-    text = (pathlib.Path(__file__).parent / f"{stem}.py").read_bytes()
+    text = (pathlib.Path(__file__).parent / f"{module}.py").read_bytes()
     found = _IMPORT.findall(text)
     return text, {name.strip().decode() for groups in found for names in groups for name in names.split(b",")} - {""}
 
 
-def source_digest(stems):
+def source_digest(modules):
     """A digest of modules of this package and of whatever they import from it."""
-    known, new = set(), {"build_cpu", *stems}
+    known, new = set(), {"build_cpu", *modules}
     while new:
         known |= new
-        new = set().union(*(_source(stem)[1] for stem in new)) - known
+        new = set().union(*(_source(name)[1] for name in new)) - known
     digest = hashlib.sha256()
-    for stem in sorted(known):
-        digest.update(stem.encode() + b"\0" + _source(stem)[0] + b"\0")
+    for name in sorted(known):
+        digest.update(name.encode() + b"\0" + _source(name)[0] + b"\0")
     return digest.hexdigest()[:16]
 
 
@@ -61,8 +61,8 @@ def versions_digest():
 def cache_directory():
     """Where compiled kernels are kept; None where ``FASTLOSS_CACHE=0`` or no directory is the user's alone.
 
-    The files are pickles: whoever can write them can run code as the user. So the directory must belong to the user
-    and be closed to other writers.
+    The files are machine code and pickles: whoever can write them can run code as the user. So the directory must
+    belong to the user and be closed to other writers.
     """
     if os.environ.get("FASTLOSS_CACHE", "1") == "0":
         return None
@@ -100,9 +100,9 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 class File:
     """Where the machine code of a kernel is kept."""
 
-    def __init__(self, module, name, stems):
+    def __init__(self, module, name, modules):
         self._directory = cache_directory()
-        self._name = f"{module}.{name}.{source_digest(stems)}.{_processor()}"
+        self._name = f"{module}.{name}.{source_digest(modules)}.{_processor()}"
 
     def read(self):
         """The name of the function and the machine code; None where it was not kept, or not undamaged."""
@@ -129,7 +129,7 @@ class File:
                 with open(handle, "wb") as file:
                     file.write(hashlib.sha256(content).digest() + content)
                 os.replace(temporary, self._directory / self._name)  # at once: another process may be reading
-            except OSError:
+            except BaseException:
                 os.unlink(temporary)
                 raise
 

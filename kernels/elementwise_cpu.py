@@ -80,7 +80,8 @@ TILE_BYTES = 8 * TILE
 GROUP = 64
 BUFFERS_BYTES = (OPERANDS + 1) * TILE_BYTES  # one for each operand, and for losses that are only summed
 
-# Modes of ``loops``.
+# Modes of ``loops``, each a kernel of its own: a program that trains wants one of them, and one compiles in half of the
+# time of all.
 SUM, LOSS, SUM_AND_GRAD = range(3)
 ARGUMENT_BYTES = 8 * SLOTS
 
@@ -159,8 +160,11 @@ def _add_up_and_slope(x, t, z, w, s, u, losses, grad, found, first, n, q, ignore
 
 
 @Template
-def loops(mode, left, high, arguments, partial):
-    """The losses of a tile of ``high`` elements, and maybe their gradient; ``left``: see streams_cpu.left_of."""
+def loops(phase, left, high, arguments, partial):
+    """``MODE``: the losses of a tile of ``high`` elements, their sum, or that and their gradient.
+
+    ``left``: see streams_cpu.left_of.
+    """
     x = load_int(arguments, INPUT)
     t = load_int(arguments, TARGET)
     z = load_int(arguments, THIRD)
@@ -173,10 +177,10 @@ def loops(mode, left, high, arguments, partial):
     ignored = real(load_double(arguments, IGNORED))  # NaN where nothing is ignored: it equals no target
     scale = real(load_double(arguments, SCALE))
     found = stack_buffer(TILE_BYTES)
-    if SLOPES_STAGED or mode != SUM_AND_GRAD:
+    if SLOPES_STAGED or MODE != SUM_AND_GRAD:
         _find(x, t, z, 0, high, q, found)
     # A weight of 0 gives 0, whatever it stands before.
-    if mode == LOSS:
+    if MODE == LOSS:
         for i in range(high):
             store(losses, i, _loss_at(x, t, z, w, s, found, i, q, ignored))
         store_double(partial, 0, 0.0)
@@ -190,13 +194,13 @@ def loops(mode, left, high, arguments, partial):
         for base in range(0, high - GROUP + 1, GROUP):
             ask_in_streams(x + next_tile, base * ITEMSIZE, GROUP * ITEMSIZE, apart)
             ask_in_streams(t + next_tile, base * ITEMSIZE, GROUP * ITEMSIZE, apart)
-            if mode == SUM:
+            if MODE == SUM:
                 _add_up(x, t, z, w, s, losses, found, base, GROUP, q, ignored)
             else:
                 ask_in_streams_for_writing(grad + next_tile, base * ITEMSIZE, GROUP * ITEMSIZE, apart)
                 _add_up_and_slope(x, t, z, w, s, u, losses, grad, found, base, GROUP, q, ignored, scale)
             done = base + GROUP
-    if mode == SUM:
+    if MODE == SUM:
         _add_up(x, t, z, w, s, losses, found, done, high - done, q, ignored)
     else:
         _add_up_and_slope(x, t, z, w, s, u, losses, grad, found, done, high - done, q, ignored, scale)
@@ -378,8 +382,7 @@ def elementwise(phase, low, high, arguments, partial):
         for wrt in range(3):
             store_int(tile, GRAD_INPUT + wrt, load_int(arguments, GRAD_INPUT + wrt) + start * size)
         if flags & VALUE:
-            mode = LOSS if losses != 0 else SUM_AND_GRAD if flags & GRAD else SUM
-            call_kernel(loops_function, mode, left, n, tile, partial)
+            call_kernel(loops_function, 0, left, n, tile, partial)
             total += load_double(partial, 0)
         if flags & GRAD and (losses != 0 or not flags & VALUE):
             call_kernel(load_int(arguments, SLOPES), 0, left, n, tile, partial)
