@@ -83,10 +83,10 @@ class NumPyBackend:
         like = np.asarray(like)
         return np.asarray(value, like.dtype if self.is_floating(like) else np.float64)
 
-    def labels(self, array: Any, loss: str) -> Any:
-        """Class indices as contiguous int64."""
+    def labels(self, array: Any, loss: str, argument: str = "target") -> Any:
+        """Labels as contiguous int64."""
         if array.dtype == np.uint64 and array.size and array.max() > np.uint64(np.iinfo(np.int64).max):
-            raise IndexError(f"{loss}: target holds {array.max()}, which is no class")
+            raise IndexError(f"{loss}: {argument} holds {array.max()}, expected less than 2**63")
         return self.contiguous(array if array.dtype == np.int64 else array.astype(np.int64))
 
     def contiguous(self, array: Any) -> Any:

@@ -119,8 +119,9 @@ class BatchPlan:
             None if shape is None or not address else _view(backend, address, shape, dtype)
             for address, shape in zip(outputs, shapes, strict=True)
         )
-        for out in written[1:]:
-            if out is not None and any(array is not None and np.may_share_memory(out, array) for array in arrays):
+        for i, out in enumerate(written[1:], 1):
+            others = (*arrays, *written[1:i])
+            if out is not None and any(array is not None and np.may_share_memory(out, array) for array in others):
                 raise ValueError(f"{self.problem.name}: {SHARED_MEMORY}")
         factor = None
         if upstream and self.upstream_shape is not None:
@@ -228,4 +229,4 @@ def labels(loss: str, backend: Any, name: str, array: Any, rows: int) -> Any:
     if not backend.is_integer(array):
         raise TypeError(f"{loss}: {name} has dtype {backend.dtype_name(array)}, expected an integer dtype")
     _errors.check_shape(loss, name, tuple(array.shape), (rows,))
-    return backend.labels(array, loss)
+    return backend.labels(array, loss, name)

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastloss import _errors
 from fastloss._arrays import COMPUTE, ITEMSIZE
+from fastloss._catalogue import FLAG
 from fastloss._layout import memory_order
 from fastloss._plan import Operands, Output, Outputs, Parameters, Plan, mean_scale
 
@@ -84,7 +85,7 @@ def sequences(
     if dtype not in COMPUTE:
         raise TypeError(f"{loss}: log_probs has dtype {dtype}, expected float16, bfloat16, float32 or float64")
     given = tuple(scores.shape)
-    frame_axis, batch_axis, class_axis = layout(loss, given, batch_first)
+    frame_axis, batch_axis, class_axis = layout(loss, given, bool(FLAG.check(loss, "batch_first", batch_first)))
     own = backend.strides(scores) if scores.ndim else ()
     frames, classes = given[frame_axis], given[class_axis]
     samples = 1 if batch_axis is None else given[batch_axis]

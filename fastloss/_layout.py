@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 
 def collapse(
     shape: Sequence[int], strides: Sequence[Sequence[int]]
@@ -64,6 +66,23 @@ def span(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, int]:
         return 0, 0
     steps = [(n - 1) * s for n, s in zip(shape, strides, strict=True)]
     return sum(min(0, step) for step in steps), 1 + sum(max(0, step) for step in steps)
+
+
+def one_place_each(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether no two elements share a place."""
+    reach, nested = 0, True
+    for stride, length in sorted((abs(stride), length) for stride, length in zip(strides, shape, strict=True)):
+        if length > 1:
+            if stride == 0:
+                return size_of(shape) == 0
+            nested &= stride > reach
+            reach += stride * (length - 1)
+    if nested or size_of(shape) == 0:
+        return True
+    offsets = np.zeros(shape, np.int64)  # of axes that interleave
+    for axis, stride in enumerate(strides):
+        offsets += np.arange(shape[axis]).reshape(-1, *(1,) * (len(shape) - 1 - axis)) * stride
+    return len(np.unique(offsets)) == offsets.size
 
 
 def memory_order(strides: Sequence[int]) -> tuple[int, ...] | None:

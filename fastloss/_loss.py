@@ -17,6 +17,7 @@ import numpy as np
 from fastloss import _arrays, _threads
 from fastloss._catalogue import Row
 from fastloss._errors import plain
+from fastloss._layout import one_place_each
 from fastloss._plan import SHARED_MEMORY, Operands, Output, Runnable
 
 #: A call, sorted: arrays in the order of the kernels' operands, and hashable options.
@@ -104,6 +105,8 @@ class Prepared:
         for name, out in by_name.items():
             if out is not None:
                 self._check_out(out, arrays[self.argument_of[name]], name)
+        # What has no strides in elements is not for kernels to write.
+        given = tuple(None if out is None or len(backend.strides(out)) != out.ndim else out for out in given)
         plan = problem.build(backend, operands, upstream, flags, given)
         if plan is None:  # memory too scattered for the kernels: copy the input (and soft targets)
             self.tidy = True
@@ -168,7 +171,8 @@ class Prepared:
             raise ValueError(
                 f"{self.name}: out has shape {tuple(out.shape)}, expected {tuple(original.shape)}, that of {name}"
             )
-        if any(step == 0 and length > 1 for step, length in zip(backend.strides(out), out.shape, strict=False)):
+        strides = backend.strides(out)
+        if len(strides) == out.ndim and not one_place_each(tuple(out.shape), strides):
             raise ValueError(f"{self.name}: out has one place for several elements, expected one for each")
         expected = self.grad_dtype(original)
         if backend.dtype_name(out) != expected:

@@ -215,7 +215,7 @@ class Groups:
         if target is not None:
             for accumulator in self._accumulators:
                 np.add(target, accumulator, out=target)
-        column_sums = sum(self._column_sums)
+        column_sums = sum(self._column_sums, np.zeros(len(points.y.x)))
         if points.same:
             points.add_own(row_sums + column_sums, points.x.rows, by_x, threads)
             return

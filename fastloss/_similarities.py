@@ -49,6 +49,8 @@ class SimilarityProblem(_batch.BatchProblem):
         found: list[Any] = []
         for (name, kind), array in zip(self.operands, arrays, strict=False):
             first = found[0] if found else None
+            if array is None and kind == "number":
+                raise ValueError(_errors.wrong(self.name, name, "None", "a number, or an array of shape () or (1,)"))
             if array is None:
                 found.append(None)
             elif first is None:

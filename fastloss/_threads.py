@@ -247,14 +247,15 @@ def _before_fork() -> None:
     numba_lock = sys.modules.get("numba.core.compiler_lock")
     if numba_lock is not None:  # another library may be compiling, and a child of ours could never compile again
         locks.append(numba_lock.global_compiler_lock._lock)
-    held = contextlib.ExitStack()
+    _held = held = contextlib.ExitStack()  # at once: an interruption leaves it to _after_fork
+    acquired = 0
     for lock in locks:
         if lock.acquire(timeout=PATIENCE):
             held.callback(lock.release)
-    _held = held
+            acquired += 1
     compiler = sys.modules.get("fastloss.kernels.compiler_cpu")
-    if compiler is not None:  # LLVM may be at work on a kernel that nobody waited for, after an interruption
-        compiler.finish()
+    if compiler is not None and acquired == len(locks):
+        compiler.finish()  # LLVM may be at work on a kernel that nobody waited for, after an interruption
 
 
 def _after_fork() -> None:

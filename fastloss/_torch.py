@@ -59,7 +59,7 @@ class TorchBackend:
         return not (dtype.is_floating_point or dtype.is_complex or dtype is torch.bool)
 
     def owns(self, array: Any) -> bool:
-        return isinstance(array, torch.Tensor) and array.device.type == "cpu"
+        return isinstance(array, torch.Tensor) and array.device.type == "cpu" and not array.is_neg()
 
     def overlap(self, a: Any, b: Any) -> bool:
         return bool(np.may_share_memory(_bytes(a), _bytes(b)))
@@ -79,9 +79,9 @@ class TorchBackend:
     def number(self, value: float, like: Any) -> Any:
         return torch.tensor(value, dtype=like.dtype if self.is_floating(like) else torch.float64)
 
-    def labels(self, array: Any, loss: str) -> Any:
+    def labels(self, array: Any, loss: str, argument: str = "target") -> Any:
         if array.dtype is torch.uint64 and array.numel() and int(array.view(torch.int64).min()) < 0:
-            raise IndexError(f"{loss}: target holds a number past 2**63, which is no class")
+            raise IndexError(f"{loss}: {argument} holds 2**63 or more, expected less")
         return array.to(torch.int64).contiguous()
 
     def broadcast_to(self, array: Any, shape: tuple[int, ...]) -> Any:

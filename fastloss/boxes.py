@@ -91,6 +91,12 @@ class BoxesProblem:
         one, two = (backend.plain_strides(backend.cast(array, dtype)) for array in (one, two))
         return one, two, None, None, weight
 
+    def tidied(self, backend: Any, operands: Operands) -> Operands:
+        """Boxes that broadcast may lie along more axes than kernels have."""
+        shape = self._shape(operands)
+        one, two = (backend.contiguous(backend.broadcast_to(array, shape)) for array in operands[:2])
+        return one, two, None, None, operands[4]
+
     def build(self, backend: Any, operands: Operands, upstream: Any, flags: int, outs: tuple[Any, ...]) -> Plan | None:
         """The plan; None where memory needs more than two axes of boxes (copy them and ask again)."""
         from fastloss.kernels import boxes_cpu as kernels

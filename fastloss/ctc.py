@@ -165,9 +165,9 @@ def ctc_loss(
         NotImplementedError: a gradient by anything but ``log_probs``.
 
     A target that does not fit its frames (labels, and a blank between equal ones) or that needs a probability of 0 has
-    a loss of infinity, or 0 with ``zero_infinity``, and a gradient of 0 in both cases. -inf is a probability of 0. NaN,
-    +inf, and with ``from_logits`` a frame of only -inf, make the sample's loss and gradient NaN. Probabilities less
-    than exp(-6e9) count as 0.
+    a loss of infinity, or 0 with ``zero_infinity``, and a gradient of 0 in both cases. -inf is a probability of 0. NaN
+    or +inf of a label or the blank (with ``from_logits`` of any class, and there a frame of only -inf too) make the
+    sample's loss and gradient NaN. Probabilities less than exp(-6e9) count as 0.
 
     >>> import numpy as np, fastloss as fl
     >>> logits, labels = np.zeros((4, 1, 3)), np.array([[1, 2]])

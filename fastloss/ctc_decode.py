@@ -8,6 +8,7 @@ import numpy as np
 
 from fastloss import _errors, _threads
 from fastloss._arrays import backend_of, common_backend
+from fastloss._catalogue import FLAG
 from fastloss._ctc import Sequences, check_lengths, labels_of, lengths_of, sequences, wrapped
 from fastloss._plan import Plan
 
@@ -284,6 +285,7 @@ def _run(
     """Run a kernel of ctc_decode_cpu over the samples; it writes the outputs: labels, scores and counts."""
     frames, samples, classes = batch.shape
     dtype = backend.dtype_name(batch.scores)
+    from_logits = bool(FLAG.check(name, "from_logits", from_logits))
     with _threads.LOCK:
         from fastloss.kernels import build_cpu
         from fastloss.kernels import ctc_decode_cpu as kernels
@@ -307,7 +309,7 @@ def _run(
                 kernels.FRAME_STRIDE: frame_stride,
                 kernels.SAMPLE_STRIDE: sample_stride,
                 kernels.FRAMES: frames,
-                kernels.FROM_LOGITS: int(bool(from_logits)),
+                kernels.FROM_LOGITS: int(from_logits),
                 kernels.BEAM: sizes[0],
                 kernels.TOP_K: sizes[1],
             },

@@ -21,7 +21,7 @@ import tempfile
 import llvmlite
 import numba
 import numpy as np
-from numba.core import caching
+from numba.core import caching, config
 
 from fastloss.kernels.target_cpu import TARGET
 
@@ -85,8 +85,9 @@ def cache_directory():
 
 @functools.cache
 def _processor():
-    """A digest of the processor that code is made for: a home directory may have several."""
-    return hashlib.sha256(repr(TARGET.target_context.codegen().magic_tuple()).encode()).hexdigest()[:8]
+    """A digest of the processor that code is made for, as a home directory may have several, and of how it is made."""
+    how = config.OPT, config.LOOP_VECTORIZE, config.SLP_VECTORIZE
+    return hashlib.sha256(repr((TARGET.target_context.codegen().magic_tuple(), how)).encode()).hexdigest()[:8]
 
 
 def stem(function):

@@ -9,7 +9,7 @@ import contextlib
 import functools
 import gc
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 
 import llvmlite.binding as llvm
 from llvmlite import ir
@@ -28,16 +28,29 @@ from fastloss.kernels.passes_cpu import PASSES
 OPTIONS = {"nopython": True, "nogil": True, "error_model": "numpy", "_nrt": False}
 
 
+#: How many want the collector asleep, and whether it was awake before the first of them.
+_sleep = {"wanted": 0, "before": False}
+_sleep_lock = threading.Lock()
+
+
 @contextlib.contextmanager
 def collector_asleep():
-    """Compiling makes objects by the million, and they stay: looking for garbage among them took a seventh of it."""
-    enabled = gc.isenabled()
-    gc.disable()
+    """Compiling makes objects by the million, and they stay: looking for garbage among them took a seventh of it.
+
+    Nor may LLVM's thread run somebody's finaliser, which could wait for who waits for that thread.
+    """
+    with _sleep_lock:
+        if _sleep["wanted"] == 0:
+            _sleep["before"] = gc.isenabled()
+            gc.disable()
+        _sleep["wanted"] += 1
     try:
         yield
     finally:
-        if enabled:
-            gc.enable()
+        with _sleep_lock:
+            _sleep["wanted"] -= 1
+            if _sleep["wanted"] == 0 and _sleep["before"]:
+                gc.enable()
 
 
 @contextlib.contextmanager
@@ -126,35 +139,54 @@ class _Written:
         return module
 
 
+#: Of LLVM's thread; that of others may be what a program asked for, or a system's 128 KB.
+_STACK_BYTES = 8 << 20
+
+
 class _Work:
     # A function that runs in a thread of its own.
     def __init__(self, function):
         self._outcome = Future()
-        self._thread = threading.Thread(target=self._run, args=(function,), name="fastloss compiler")
+        # Nobody is to hold the function when it is done: see ``_run``. Daemons would be stopped in the midst of LLVM.
+        thread = threading.Thread(target=self._run, args=([function],), name="fastloss compiler", daemon=False)
+        before = threading.stack_size(_STACK_BYTES)
         try:
-            self._thread.start()
+            thread.start()
         except RuntimeError:  # no more threads for this process
-            self._thread = None
-            self._run(function)
-
-    def _run(self, function):
-        try:
             self._outcome.set_result(function())
-        except BaseException as error:
-            self._outcome.set_exception(error)
+        finally:
+            threading.stack_size(before)
+
+    def _run(self, functions):
+        with collector_asleep():
+            try:
+                result = functions.pop()()
+            except BaseException as error:
+                self._outcome.set_exception(error)
+            else:
+                # The function is gone before anybody hears of it: what it held asks LLVM at its end, and a fork then
+                # would leave the child without LLVM's lock.
+                self._outcome.set_result(result)
 
     def result(self):
-        # When the thread has ended, not when it has a result: what it lets go of at its end asks LLVM, and a fork then
-        # would leave the child without LLVM's lock.
-        if self._thread is not None:
-            self._thread.join()
+        # Not by ``join``, which takes a thread for dead where it is interrupted (Python 3.11).
+        while not wait([self._outcome], timeout=1.0).done:
+            _let_go()
         return self._outcome.result()
+
+
+def _let_go():
+    # llvmlite takes LLVM's lock in Python, and an interruption there may have left it with this thread.
+    lock = llvm.ffi.lib._lock._lock
+    while lock._is_owned():
+        lock.release()
 
 
 #: The kernel that LLVM is at work on, if any.
 _pending: list["Kernel"] = []
 
 
+@global_compiler_lock
 def finish():
     """Wait for LLVM, and have what it makes at its address and on disk."""
     while _pending:
@@ -166,8 +198,8 @@ def finish():
 class _KernelLibrary(_Written, JITCodeLibrary):
     # One round of LLVM's passes, over everything at once: Numba's rounds before it gather reference counts. They run
     # while Python is at work on what is compiled next: LLVM takes nearly half of the time, and needs no Python.
-    def begin(self):
-        """Let LLVM begin, once it has nothing else to do."""
+    def begin(self, kernel=None):
+        """Let LLVM begin, once it has nothing else to do, on this kernel if it is one."""
         finish()
         self._codegen._check_llvm_bugs()
         module = self.own
@@ -183,6 +215,8 @@ class _KernelLibrary(_Written, JITCodeLibrary):
             return self._codegen._tm.emit_object(module)
 
         self._final_module = module
+        if kernel is not None:
+            _pending.append(kernel)  # first: an interruption may come at any time
         self._machine_code = _Work(work)
 
     def machine_code(self):
@@ -287,8 +321,7 @@ class Kernel:
             with global_compiler_lock:
                 result = function._compile_uncached()
                 self.library, self._symbol = result.library, result.fndesc.llvm_cfunc_wrapper_name
-                self.library.begin()
-                _pending.append(self)
+                self.library.begin(self)
 
     @global_compiler_lock
     def finish(self):

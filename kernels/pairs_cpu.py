@@ -42,6 +42,16 @@ def soft_hinge(top, total):
 
 
 @Template
+def nans(x, n):
+    """How many of n numbers are none."""
+    count = 0
+    for j in range(n):
+        xj = load_tile(x, j)
+        count += np.int64(xj != xj)
+    return count
+
+
+@Template
 def soft_hinge_rows(phase, low, high, arguments, partial):
     """f_p log(1 + sum exp(-a_p (x - b_p))) over the positives + f_n log(1 + sum exp(a_n (x - b_n))) over the negatives.
 
@@ -73,13 +83,11 @@ def soft_hinge_rows(phase, low, high, arguments, partial):
             least = earlier(least, ordinal(select(xj == xj, xj, infinity)))
         nearest = from_ordinal(least)
         farthest = maxnum(largest(x, 0, first), largest(x, last, columns))
-        if mining != 0:
+        high_p, low_n = infinity, -infinity
+        counted += np.float64(counts)
+        if mining != 0 and nans(x, columns) == 0:  # which no comparison would take
             high_p, low_n = real(np.float64(farthest) + epsilon), real(np.float64(nearest) - epsilon)
-            counted += np.float64(counts)
             counts = counts and nearest < high_p
-        else:
-            high_p, low_n = infinity, -infinity
-            counted += np.float64(counts)
         loss = 0.0
         if counts:
             top_p = max(0.0, -a_p * (np.float64(nearest) - b_p)) if positives > 0 else 0.0

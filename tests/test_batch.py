@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+import fastloss as fl
 from fastloss import _batch, _strips
 from fastloss._catalogue import REAL, Indices, Row
 from fastloss._loss import LOSSES, loss
@@ -177,3 +178,34 @@ def test_compiled_graphs(half_squares, dtype):
     value.backward()
     assert value.item() == 49.5
     assert torch.equal(x.grad, torch.tensor(1.5 * X * [[1], [0], [1]], dtype=dtype))
+
+
+@pytest.mark.parametrize(("function", "wrt"), [(fl.nt_xent_loss, ("z1", "z2")), (fl.cdist, ("x", "y"))])
+def test_outputs_are_kept_off_each_other(function, wrt):
+    x, y = np.random.default_rng(0).normal(size=(2, 4, 3))
+    memory = np.zeros((5, 3))
+    for out in ((memory[:4], memory[:4]), (memory[:4], memory[1:])):
+        with pytest.raises(ValueError, match="another output"):
+            function.grad(x, y, wrt=wrt, out=out)
+
+
+@pytest.mark.parametrize("name", ["clip_loss", "siglip_loss"])
+def test_a_number_that_is_none(name):
+    x = np.ones((2, 3))
+    with pytest.raises(ValueError, match="logit_scale is None, expected a number"):
+        getattr(fl, name)(x, x, None)
+
+
+def test_mining_keeps_nan():
+    """Comparisons with NaN take no pair, and a loss over none is 0."""
+    x, labels = np.random.default_rng(0).normal(size=(6, 3)), np.array([0, 0, 1, 1, 2, 2])
+    assert np.isfinite(fl.multi_similarity_loss(x, labels, epsilon=0.1))
+    x[1, 1] = np.nan
+    assert np.isnan(fl.multi_similarity_loss(x, labels, epsilon=0.1))
+    assert np.isnan(fl.multi_similarity_loss(x, labels, epsilon=0.1, reduction="none")).all()
+
+
+def test_labels_past_the_range_of_int64_are_named():
+    labels = np.array([0, 0, 2**64 - 1, 2**64 - 1], np.uint64)
+    with pytest.raises(IndexError, match=r"labels holds 18446744073709551615, expected less than 2\*\*63"):
+        fl.supervised_contrastive_loss(np.ones((4, 3)), labels)

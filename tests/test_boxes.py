@@ -326,3 +326,16 @@ def test_documentation():
                 e.source = e.source.replace("fastloss as fl", "fastloss.boxes as fl")
             assert doctest.DocTestRunner(verbose=False).run(example, out=sys.stderr.write).failed == 0
             assert example.examples
+
+
+def test_boxes_that_broadcast_along_more_axes_than_kernels_have():
+    rng = np.random.default_rng(0)
+    one, two = (rng.random(shape) + np.array([0, 0, 1, 1]) for shape in ((2, 1, 3, 4), (2, 5, 3, 4)))
+    full = np.ascontiguousarray(np.broadcast_to(one, two.shape))
+    for ours, expected in (((one, two), (full, two)), ((two, one), (two, full))):
+        losses, (a, b) = fl.generalized_box_iou_loss.value_and_grad(*ours, reduction="sum", wrt=("boxes1", "boxes2"))
+        known, (c, d) = fl.generalized_box_iou_loss.value_and_grad(*expected, reduction="sum", wrt=("boxes1", "boxes2"))
+        np.testing.assert_allclose(losses, known)
+        for found, whole in ((a, c), (b, d)):
+            summed = whole if found.shape == whole.shape else whole.sum(axis=1, keepdims=True)
+            np.testing.assert_allclose(found, summed, rtol=1e-12, atol=1e-15)

@@ -3,8 +3,11 @@
 import contextlib
 import ctypes
 import functools
+import gc
 import os
+import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import children
@@ -102,6 +105,67 @@ def test_where_no_thread_can_be_had(monkeypatch):
 
     monkeypatch.setattr(threading.Thread, "start", start)
     assert call(begun()) == 7
+
+
+def test_an_interruption_where_no_thread_can_be_had(monkeypatch):
+    """It is no result that later calls would be told."""
+
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    def interrupted(self, module):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with monkeypatch.context() as patch:
+        patch.setattr(llvmlite.binding.TargetMachine, "emit_object", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            begun()
+    assert call(begun()) == 7
+
+
+def test_an_interruption_while_llvm_works(llvm, monkeypatch):
+    """The thread is not taken for dead, and who asks again waits for it."""
+    kernel = begun()
+    with monkeypatch.context() as patch:
+        patch.setattr(compiler_cpu, "wait", lambda *arguments, **options: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            _ = kernel.address
+    (thread,) = (one for one in threading.enumerate() if one.name == "fastloss compiler")
+    assert thread.is_alive() and not thread.daemon
+    llvm.set()
+    assert call(kernel) == 7
+
+
+def test_a_lock_that_an_interruption_left_behind():
+    lock = llvmlite.binding.ffi.lib._lock._lock
+    kernel = begun()
+    lock.acquire()
+    assert call(kernel) == 7
+    assert not lock._is_owned()
+
+
+def test_the_collector_sleeps_until_llvm_is_done(llvm):
+    """It would run finalisers in LLVM's thread, which may wait for a lock of whoever waits for that thread."""
+    assert gc.isenabled()
+    kernel = begun()
+    assert not gc.isenabled()
+    llvm.set()
+    assert call(kernel) == 7
+    for _ in range(100):  # the thread wakes it right after it has its result
+        if gc.isenabled():
+            break
+        time.sleep(0.01)
+    assert gc.isenabled()
+
+
+def test_a_stack_of_its_own():
+    before = threading.stack_size(65536)
+    try:
+        assert call(begun()) == 7
+        assert threading.stack_size() == 65536
+    finally:
+        threading.stack_size(before)
 
 
 def child_fork_beside_llvm():

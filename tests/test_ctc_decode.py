@@ -479,3 +479,11 @@ def test_errors():
     ):
         with pytest.raises(error, match=match):
             wrong()
+
+
+@pytest.mark.parametrize("option", ("from_logits", "batch_first"))
+def test_flags_are_flags(option):
+    scores = np.zeros((3, 1, 3))
+    for decode in (fl.ctc_greedy_decode, fl.ctc_beam_decode):
+        with pytest.raises(ValueError, match=f"{option} is 'no', expected one of False, True"):
+            decode(scores, **{option: "no"})

@@ -258,3 +258,12 @@ def test_mistakes():
     ):
         with pytest.raises(error, match=message):
             call()
+
+
+@pytest.mark.parametrize("metric", ("euclidean", "sqeuclidean", "cosine"))
+@pytest.mark.parametrize("counts", [(0, 4), (4, 0), (0, 0)])
+def test_gradients_of_no_distances(metric, counts):
+    x, y = (np.ones((count, 3)) for count in counts)
+    for found, array in zip(fl.cdist.grad(x, y, metric=metric, wrt=("x", "y")), (x, y), strict=True):
+        np.testing.assert_array_equal(found, np.zeros_like(array))
+    np.testing.assert_array_equal(fl.cdist.grad(x, y, metric=metric, wrt="y"), np.zeros_like(y))

@@ -101,3 +101,33 @@ def test_no_elements_in_odd_strides(loss, shape):
             return type(error)
 
     np.testing.assert_equal(outcome(True), outcome(False))
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (7, 0)])
+def test_an_empty_gradient_of_the_caller(shape):
+    """NumPy gives empty arrays strides of 0, which are not one place for several elements."""
+    x = np.empty(shape)
+    for function, arguments in ((fl.mse_loss, (x, x.copy())), (fl.l1_loss, (x, x.copy()))):
+        out = np.empty_like(x)
+        assert function.grad(*arguments, out=out) is out
+
+
+@pytest.mark.parametrize("name", ["mse_loss", "cross_entropy", "multi_margin_loss", "cosine_similarity_loss"])
+def test_a_gradient_whose_strides_are_no_whole_elements(name):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4, 3))
+    target = rng.integers(0, 3, 4) if name in ("cross_entropy", "multi_margin_loss") else rng.normal(size=(4, 3))
+    out = np.zeros((4, 3), dtype=[("before", "i1"), ("x", "f8")])["x"]
+    function = getattr(fl, name)
+    assert function.grad(x, target, out=out) is out
+    np.testing.assert_array_equal(out, function.grad(x, target))
+
+
+def test_a_gradient_has_a_place_for_each_element():
+    strided = np.lib.stride_tricks.as_strided
+    x, y = np.arange(12.0).reshape(4, 3), np.ones((4, 3))
+    for strides in ((8, 8), (16, 8), (0, 8), (8, -8)):
+        with pytest.raises(ValueError, match="one place for several elements"):
+            fl.mse_loss.grad(x, y, out=strided(np.zeros(40)[20:], (4, 3), strides))
+    out = strided(np.zeros(20), (2, 3), (24, 16))  # axes that interleave, and do not meet
+    np.testing.assert_array_equal(fl.mse_loss.grad(x[:2], y[:2], out=out), fl.mse_loss.grad(x[:2], y[:2]))
