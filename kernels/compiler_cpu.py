@@ -201,23 +201,35 @@ class _KernelLibrary(_Written, JITCodeLibrary):
     def begin(self, kernel=None):
         """Let LLVM begin, once it has nothing else to do, on this kernel if it is one."""
         finish()
-        self._codegen._check_llvm_bugs()
-        module = self.own
-        for library in _called(self):
-            # Helpers are linked here, each once, and not into every helper that calls them.
-            own = library.own if isinstance(library, _HelperLibrary) else library._get_module_for_linking()
-            module.link_in(own, preserve=True)
-        module.verify()
-        passes, builder = self._codegen._module_pass_manager()
+        linked = threading.Event()
 
         def work():
+            # All of it in the thread, which no interruption reaches: one in the midst of linking leaves a module that
+            # LLVM and Python both free.
+            try:
+                module = self._final_module = self._whole()
+                passes, builder = self._codegen._module_pass_manager()
+            finally:
+                linked.set()
             passes.run(module, builder)
             return self._codegen._tm.emit_object(module)
 
-        self._final_module = module
         if kernel is not None:
             _pending.append(kernel)  # first: an interruption may come at any time
         self._machine_code = _Work(work)
+        # Linking is many short calls, each of which would wait for Python's lock: so Python rests meanwhile.
+        while not linked.wait(timeout=1.0):
+            _let_go()
+
+    def _whole(self):
+        # Its code with that of all helpers. They are linked here, each once, and not into every helper that calls them.
+        self._codegen._check_llvm_bugs()
+        module = self.own
+        for library in _called(self):
+            own = library.own if isinstance(library, _HelperLibrary) else library._get_module_for_linking()
+            module.link_in(own, preserve=True)
+        module.verify()
+        return module
 
     def machine_code(self):
         """What LLVM makes."""

@@ -43,56 +43,63 @@ def call(kernel):
     return places[1]
 
 
+class Busy:
+    """LLVM, busy with what it is given until it is told to ``go`` on."""
+
+    def __init__(self, monkeypatch):
+        self.go, self._busy = threading.Event(), threading.Event()
+
+        def emit(machine, module, real=llvmlite.binding.TargetMachine.emit_object):
+            with llvmlite.binding.ffi.lib._lock:  # which each of LLVM's functions holds
+                self._busy.set()
+                assert self.go.wait(60)
+                return real(machine, module)
+
+        monkeypatch.setattr(llvmlite.binding.TargetMachine, "emit_object", emit)
+
+    def begun(self):
+        kernel = begun()
+        assert self._busy.wait(60)
+        return kernel
+
+
 @pytest.fixture
 def llvm(monkeypatch):
-    """An event: until it is set LLVM is busy with the first kernel that is begun."""
     assert call(begun()) == 7  # what is made only once is made
-    event, held = threading.Event(), threading.Event()
-
-    def late(work, start=compiler_cpu._Work):
-        def run():
-            with llvmlite.binding.ffi.lib._lock:  # which each of LLVM's functions holds
-                held.set()
-                assert event.wait(60)
-                return work()
-
-        result = start(run)
-        assert held.wait(60)
-        return result
-
-    monkeypatch.setattr(compiler_cpu, "_Work", late)
-    yield event
-    event.set()
+    busy = Busy(monkeypatch)
+    yield busy
+    busy.go.set()
     compiler_cpu.finish()
 
 
 def test_llvm_is_asked_for_nothing_before_its_turn(llvm, monkeypatch):
     """The code of the second kernel, helper included, is made while LLVM is busy with the first."""
-    first, made = begun(), threading.Event()
+    first, made = llvm.begun(), threading.Event()
     monkeypatch.setattr(compiler_cpu, "finish", lambda before=compiler_cpu.finish: made.set() or before())
     with ThreadPoolExecutor(1) as pool:
         second = pool.submit(begun)
         in_time = made.wait(30)
-        llvm.set()
+        llvm.go.set()
         assert in_time
         assert call(first) == call(second.result()) == 7
 
 
 def test_several_threads_wait_for_one_kernel(llvm):
-    kernel = begun()
+    kernel = llvm.begun()
     with ThreadPoolExecutor(4) as pool:
         calls = [pool.submit(call, kernel) for _ in range(4)]
-        llvm.set()
+        llvm.go.set()
         assert [one.result() for one in calls] == [7] * 4
 
 
 def test_an_error_of_llvm_is_told_to_whoever_asks_for_that_kernel(monkeypatch):
-    def fail():
+    def fail(machine, module):
         raise MemoryError("LLVM")
 
     with monkeypatch.context() as patch:
-        patch.setattr(compiler_cpu, "_Work", lambda work, start=compiler_cpu._Work: start(fail))
+        patch.setattr(llvmlite.binding.TargetMachine, "emit_object", fail)
         kernel = begun()
+        compiler_cpu.finish()
     assert call(begun()) == 7
     for _ in range(2):
         with pytest.raises(MemoryError, match="LLVM"):
@@ -126,14 +133,14 @@ def test_an_interruption_where_no_thread_can_be_had(monkeypatch):
 
 def test_an_interruption_while_llvm_works(llvm, monkeypatch):
     """The thread is not taken for dead, and who asks again waits for it."""
-    kernel = begun()
+    kernel = llvm.begun()
     with monkeypatch.context() as patch:
         patch.setattr(compiler_cpu, "wait", lambda *arguments, **options: signal.raise_signal(signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
             _ = kernel.address
     (thread,) = (one for one in threading.enumerate() if one.name == "fastloss compiler")
     assert thread.is_alive() and not thread.daemon
-    llvm.set()
+    llvm.go.set()
     assert call(kernel) == 7
 
 
@@ -142,15 +149,17 @@ def test_a_lock_that_an_interruption_left_behind():
     kernel = begun()
     lock.acquire()
     assert call(kernel) == 7
+    lock.acquire()
+    assert call(begun()) == 7
     assert not lock._is_owned()
 
 
 def test_the_collector_sleeps_until_llvm_is_done(llvm):
     """It would run finalisers in LLVM's thread, which may wait for a lock of whoever waits for that thread."""
     assert gc.isenabled()
-    kernel = begun()
+    kernel = llvm.begun()
     assert not gc.isenabled()
-    llvm.set()
+    llvm.go.set()
     assert call(kernel) == 7
     for _ in range(100):  # the thread wakes it right after it has its result
         if gc.isenabled():
