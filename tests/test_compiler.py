@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numba import njit, types
 
+from fastloss.kernels.beside_cpu import collector_asleep
 from fastloss.kernels.build_cpu import FASTMATH, KERNEL_SIGNATURE, Template, names_of
-from fastloss.kernels.compiler_cpu import Driver, Kernel, collector_asleep, four_turns_together, helper
+from fastloss.kernels.compiler_cpu import Driver, Kernel, four_turns_together, helper
 from fastloss.kernels.memory_cpu import load_int, store_int
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numba import types
 
-from fastloss.kernels import compiler_cpu
+from fastloss.kernels import beside_cpu, compiler_cpu
 from fastloss.kernels.compiler_cpu import Kernel, helper
 from fastloss.kernels.memory_cpu import load_int, store_int
 
@@ -135,7 +135,7 @@ def test_an_interruption_while_llvm_works(llvm, monkeypatch):
     """The thread is not taken for dead, and who asks again waits for it."""
     kernel = llvm.begun()
     with monkeypatch.context() as patch:
-        patch.setattr(compiler_cpu, "wait", lambda *arguments, **options: signal.raise_signal(signal.SIGINT))
+        patch.setattr(beside_cpu, "wait", lambda *arguments, **options: signal.raise_signal(signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
             _ = kernel.address
     (thread,) = (one for one in threading.enumerate() if one.name == "fastloss compiler")
