@@ -247,12 +247,17 @@ def _before_fork() -> None:
     numba_lock = sys.modules.get("numba.core.compiler_lock")
     if numba_lock is not None:  # another library may be compiling, and a child of ours could never compile again
         locks.append(numba_lock.global_compiler_lock._lock)
-    _held = held = contextlib.ExitStack()  # at once: an interruption leaves it to _after_fork
+    held = contextlib.ExitStack()
     acquired = 0
-    for lock in locks:
-        if lock.acquire(timeout=PATIENCE):
-            held.callback(lock.release)
-            acquired += 1
+    try:
+        for lock in locks:
+            if lock.acquire(timeout=PATIENCE):
+                held.callback(lock.release)
+                acquired += 1
+    except BaseException:  # an interruption: the fork goes on, and nobody would give them back
+        held.close()
+        raise
+    _held = held  # not before the locks are ours: others may be about to fork, too
     compiler = sys.modules.get("fastloss.kernels.compiler_cpu")
     if compiler is not None and acquired == len(locks):
         compiler.finish()  # LLVM may be at work on a kernel that nobody waited for, after an interruption

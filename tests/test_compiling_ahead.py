@@ -5,7 +5,6 @@ import ctypes
 import functools
 import gc
 import os
-import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -133,9 +132,13 @@ def test_an_interruption_where_no_thread_can_be_had(monkeypatch):
 
 def test_an_interruption_while_llvm_works(llvm, monkeypatch):
     """The thread is not taken for dead, and who asks again waits for it."""
+
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
     kernel = llvm.begun()
     with monkeypatch.context() as patch:
-        patch.setattr(beside_cpu, "wait", lambda *arguments, **options: signal.raise_signal(signal.SIGINT))
+        patch.setattr(beside_cpu, "wait", interrupted)
         with pytest.raises(KeyboardInterrupt):
             _ = kernel.address
     (thread,) = (one for one in threading.enumerate() if one.name == "fastloss compiler")
