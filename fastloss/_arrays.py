@@ -34,6 +34,8 @@ class NumPyBackend:
     """ndarrays, and whatever ``np.asarray`` makes one of."""
 
     name = "numpy"
+    #: What it ``owns``, in an error's words.
+    own = "a numpy array in the machine's byte order"
     #: Kernels find the data of an ndarray themselves, given the object: see launch_cpu.NDARRAY_DATA.
     passes_objects = _finds_data()
     address = staticmethod(id) if passes_objects else staticmethod(lambda array: array.ctypes.data)

@@ -74,7 +74,7 @@ class BatchProblem:
         from fastloss.kernels import compiler_cpu
 
         self.compile(backend.dtype_name(operands[0]))
-        compiler_cpu.finish()
+        compiler_cpu.finish()  # what was begun, under the same lock: ``compute`` calls kernels from several threads
         return BatchPlan(self, backend, operands, upstream, flags)
 
 

@@ -163,10 +163,7 @@ class Prepared:
     def _check_out(self, out: Any, original: Any, name: str) -> None:
         backend = self.backend
         if not backend.owns(out):
-            raise TypeError(
-                f"{self.name}: out is of type {type(out).__name__}, expected a {backend.name} array in the machine's "
-                "byte order"
-            )
+            raise TypeError(f"{self.name}: out is of type {type(out).__name__}, expected {backend.own}")
         if tuple(out.shape) != tuple(original.shape):
             raise ValueError(
                 f"{self.name}: out has shape {tuple(out.shape)}, expected {tuple(original.shape)}, that of {name}"

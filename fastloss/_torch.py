@@ -32,6 +32,7 @@ class TorchBackend:
     """CPU tensors."""
 
     name = "torch"
+    own = "a torch tensor on the CPU, and no view that negates"
     passes_objects = False
     address = staticmethod(torch.Tensor.data_ptr)
     max_threads = staticmethod(torch.get_num_threads)

@@ -112,6 +112,13 @@ class _Written:
             module.link_in(other)
         return module
 
+    def _linked_into(self, module):
+        # Helpers are linked here, each once, and not into every helper that calls them.
+        for library in _called(self):
+            own = library.own if isinstance(library, _HelperLibrary) else library._get_module_for_linking()
+            module.link_in(own, preserve=True)
+        return module
+
 
 #: The kernel that LLVM is at work on, if any.
 _pending: list["Kernel"] = []
@@ -138,7 +145,9 @@ class _KernelLibrary(_Written, JITCodeLibrary):
             # All of it in the thread, which no interruption reaches: one in the midst of linking leaves a module that
             # LLVM and Python both free.
             try:
-                module = self._final_module = self._whole()
+                self._codegen._check_llvm_bugs()
+                module = self._final_module = self._linked_into(self.own)
+                module.verify()
                 passes, builder = self._codegen._module_pass_manager()
             finally:
                 linked.set()
@@ -151,16 +160,6 @@ class _KernelLibrary(_Written, JITCodeLibrary):
         # Linking is many short calls, each of which would wait for Python's lock: so Python rests meanwhile.
         while not linked.wait(timeout=1.0):
             let_go()
-
-    def _whole(self):
-        # Its code with that of all helpers. They are linked here, each once, and not into every helper that calls them.
-        self._codegen._check_llvm_bugs()
-        module = self.own
-        for library in _called(self):
-            own = library.own if isinstance(library, _HelperLibrary) else library._get_module_for_linking()
-            module.link_in(own, preserve=True)
-        module.verify()
-        return module
 
     def machine_code(self):
         """What LLVM makes."""
@@ -222,11 +221,7 @@ class _HelperLibrary(_Written, CPUCodeLibrary):
 
     def _get_module_for_linking(self):
         # For libraries of Numba's, which do not look for what helpers call.
-        whole = self.own.clone()
-        for library in _called(self):
-            own = library.own if isinstance(library, _HelperLibrary) else library._get_module_for_linking()
-            whole.link_in(own, preserve=True)
-        return whole
+        return self._linked_into(self.own.clone())
 
     def _finalize_specific(self):
         raise NotImplementedError

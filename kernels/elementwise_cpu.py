@@ -9,7 +9,8 @@ Two layers, so that a new formula compiles nothing but its own loops:
 - ``elementwise`` walks a block in tiles that stay in the first-level cache and finds where each operand's tile is: in
   place if contiguous, gathered into a buffer if strided or broadcast, a tile of ones if absent. It knows bytes only
   and is compiled once for all losses, dtypes and layouts.
-- ``loops`` and ``slopes`` run over one tile; compiled for each formula and dtype, without weights (``PLAIN``) or with.
+- ``loops`` and ``slopes`` run over one tile; compiled for each formula, dtype and mode, without weights (``PLAIN``) or
+  with.
   A formula in two halves (``STAGED``) takes two loops, a ``LONG`` one works on several vectors at once. Their choices
   are ``select``, never ``a if c else b``: LLVM turns such a branch into loads under a mask, which made a loop over
   memory twice as slow.

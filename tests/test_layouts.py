@@ -4,6 +4,7 @@ import inspect
 
 import numpy as np
 import pytest
+import torch
 
 import fastloss as fl
 
@@ -121,6 +122,14 @@ def test_a_gradient_whose_strides_are_no_whole_elements(name):
     function = getattr(fl, name)
     assert function.grad(x, target, out=out) is out
     np.testing.assert_array_equal(out, function.grad(x, target))
+
+
+def test_a_gradient_in_a_view_that_negates():
+    """A kernel would write the numbers, and whoever reads them would see them negated."""
+    out = torch.zeros(3, 2, dtype=torch.complex64).conj().imag
+    assert out.is_neg()
+    with pytest.raises(TypeError, match="no view that negates"):
+        fl.mse_loss.grad(torch.ones(3, 2), torch.zeros(3, 2), out=out)
 
 
 def test_a_gradient_has_a_place_for_each_element():
