@@ -5,6 +5,7 @@ Numba's standard pipeline looks for all of those, analyses the function anew aft
 """
 
 import collections
+import operator
 from typing import Any, NamedTuple
 
 from llvmlite.ir import Constant
@@ -101,6 +102,19 @@ class _Turns(NamedTuple):
     range: _Range
 
 
+def _power_of_two(signature, divisor):
+    """Of which power of two a division of signed integers is one, if any."""
+    if (
+        isinstance(divisor, Constant)
+        and isinstance(signature.return_type, types.Integer)
+        and signature.return_type.signed
+    ):
+        number = divisor.constant
+        if number > 0 and number & (number - 1) == 0:
+            return number.bit_length() - 1
+    return None
+
+
 class _Lower(lowering.Lower):
     def _find_singly_assigned_variable(self):
         # Those that need no memory: assigned once, and before whatever reads them. Numba asks for all of it in one
@@ -189,7 +203,13 @@ class _Lower(lowering.Lower):
             self.context.cast(self.builder, self.loadvar(one.name), self.typeof(one.name), expected)
             for one, expected in zip((expr.lhs, expr.rhs), signature.args, strict=True)
         ]
-        result = self.context.operation(op, signature)(self.builder, operands)
+        shift = _power_of_two(signature, operands[1]) if op in (operator.floordiv, operator.mod) else None
+        if shift is None:
+            result = self.context.operation(op, signature)(self.builder, operands)
+        elif op is operator.floordiv:  # of any others Numba's looks for a 0 and rounds down
+            result = self.builder.ashr(operands[0], operands[1].type(shift))
+        else:
+            result = self.builder.and_(operands[0], operands[1].type((1 << shift) - 1))
         return self.context.cast(self.builder, result, signature.return_type, resty)
 
     def _keep_to(self, known, name, value):

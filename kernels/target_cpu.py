@@ -10,7 +10,7 @@ import functools
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba.core import cgutils, fastmathpass, target_extension, types, typing
-from numba.core.callconv import CPUCallConv, Status
+from numba.core.callconv import RETCODE_OK, CPUCallConv, Status
 from numba.core.codegen import JITCPUCodegen
 from numba.core.cpu import CPUContext
 from numba.core.externals import c_math_functions
@@ -58,11 +58,48 @@ def _is_operator(function):
 
 
 class _CallConvention(CPUCallConv):
-    """Numba's, for functions that raise no exceptions."""
+    """Functions return what they return: with no exceptions to tell of, nothing has to go through memory."""
 
-    def _get_return_status(self, builder, code, excinfoptr):
-        yes, no = ir.IntType(1)(1), ir.IntType(1)(0)
-        return Status(code, yes, no, no, no, no, no, excinfoptr)
+    _fine = Status(RETCODE_OK, cgutils.true_bit, *[cgutils.false_bit] * 5, excinfoptr=None)
+
+    def get_function_type(self, restype, argtypes):
+        result = self.context.data_model_manager[restype].get_return_type()
+        return ir.FunctionType(result, self._get_arg_packer(argtypes).argument_types)
+
+    def decorate_function(self, fn, args, fe_argtypes, noalias=False):
+        self._get_arg_packer(fe_argtypes).assign_names(fn.args, [f"arg.{name}" for name in args])
+
+    def get_arguments(self, func):
+        return func.args
+
+    def return_value(self, builder, retval):
+        builder.ret(retval)
+
+    def call_function(self, builder, callee, resty, argtys, args, attrs=()):
+        arguments = self._get_arg_packer(argtys).as_arguments(builder, args)
+        result = builder.call(callee, arguments, attrs=attrs)
+        return self._fine, self.context.get_returned_value(builder, resty, result)
+
+    def return_user_exc(self, builder, exc, exc_args=None, loc=None, func_name=None):
+        # Of a place past the end of a tuple, where no loop goes.
+        builder.ret(ir.Constant(builder.function.function_type.return_type, None))
+
+    def raise_error(self, builder, pyapi, status):
+        pass
+
+
+def _calling(description, libraries):
+    """What makes the code of a call of a compiled function, for kernels and for functions of Numba's own."""
+
+    def call(context, builder, signature, arguments):
+        convention = TARGET.target_context.call_conv
+        types = convention.get_function_type(description.restype, description.argtypes)
+        function = cgutils.get_or_insert_function(builder.module, types, description.mangled_name)
+        return convention.call_function(builder, function, description.restype, description.argtypes, arguments)[1]
+
+    call.signature = description.argtypes
+    call.libs = tuple(libraries)
+    return call
 
 
 class _Codegen(JITCPUCodegen):
@@ -90,6 +127,10 @@ class _TargetContext(CPUContext):
 
     def call_internal(self, builder, fndesc, sig, args):
         return self.call_internal_no_propagate(builder, fndesc, sig, args)[1]
+
+    def insert_user_function(self, func, fndesc, libs=()):
+        call = _calling(fndesc, libs)
+        self._defns[func].append(call, call.signature)
 
     def create_cfunc_wrapper(self, library, fndesc, env, call_helper):
         # As Numba's own, but for what it does about an exception.
@@ -159,4 +200,4 @@ def current():
 def insert(key, result):
     """Let functions call a compiled one by its key: those of this target, and those of Numba's own."""
     for target in (TARGET, cpu_target):
-        target.target_context.insert_user_function(key, result.fndesc, [result.library])
+        _TargetContext.insert_user_function(target.target_context, key, result.fndesc, [result.library])

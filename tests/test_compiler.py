@@ -185,6 +185,47 @@ def test_conditions(x):
     run(conditions, (x,), int(x != 0), 5 if x in (1, -3) else 6, turns, 2 * x)
 
 
+@pytest.mark.parametrize("n", (0, 1, 7, 64, 100, -1, -7, -64, -65, -(2**62)))
+def test_divisions(n):
+    """As in Python, by powers of two, which are shifts, and by others."""
+
+    def divisions(a):
+        n = load_int(a, 0)
+        store_int(a, 1, n // 64)
+        store_int(a, 2, n % 64)
+        store_int(a, 3, n // 1 + n % 1)
+        store_int(a, 4, n // 10)
+        store_int(a, 5, n % 10)
+        store_int(a, 6, n // -8)
+        store_int(a, 7, n // load_int(a, 8))
+
+    run(divisions, (n,), n // 64, n % 64, n, n // 10, n % 10, n // -8, 0, 0)
+
+
+def test_results_of_helpers():
+    """Tuples, conditions, nothing at all, and what goes over a tuple."""
+
+    @helper(())
+    def pair(x, both):
+        return x + both[0], both[1] > x
+
+    @helper(())
+    def note(a, i, x):
+        store_int(a, i, x)
+
+    def results(a):
+        x = load_int(a, 0)
+        total, larger = pair(x, (5, 9))
+        note(a, 1, total)
+        note(a, 2, 1 if larger else 0)
+        weighted = 0
+        for i, one in enumerate((x, 2, 3)):
+            weighted += i * one
+        note(a, 3, weighted)
+
+    run(results, (7,), 12, 1, 8)
+
+
 def test_numbas_own_functions_call_helpers_and_what_they_call():
     """After kernels did, and before: each target has its own note of how to lower what both call."""
     maths = names_of("float32")
