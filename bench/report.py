@@ -285,8 +285,8 @@ def catalogue_summary(results: dict[str, Any], folder: Path) -> list[str]:
         families.setdefault(line.family, []).append(line)
     shown = ("share", "eager", "compile", "64: NumPy", "64: autograd", "first call", "load")
     rows = [
-        f"Every loss of the catalogue, measured on {results['machine_info']['date']}: "
-        f"{sum(verdict.passed for verdict in verdicts)} of {len(verdicts)} goals reached by {len(lines)} losses; each "
+        f"The losses of elements, rows, classes, masks and boxes, measured on {results['machine_info']['date']}: "
+        f"{sum(verdict.passed for verdict in verdicts)} of {len(verdicts)} goals reached by {len(lines)} of them; each "
         f"in [details.md]({page}). Value and gradient, the median of a family and its worst loss in "
         "brackets; *64* is 64 elements, *first call* compiles.",
         *(f"**Not measured: {name}.**" for name in results["failures"]),

@@ -63,3 +63,7 @@ def __getattr__(name: str) -> object:
 
         return fastloss.nn
     raise AttributeError(f"module 'fastloss' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), "nn"})

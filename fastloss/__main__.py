@@ -7,8 +7,9 @@ from fastloss import info
 
 def main() -> int:
     if sys.argv[1:] != ["info"]:
-        print("usage: python -m fastloss info", file=sys.stderr)
-        return 2
+        asked = sys.argv[1:] in (["-h"], ["--help"])
+        print("usage: python -m fastloss info", file=sys.stdout if asked else sys.stderr)
+        return 0 if asked else 2
     for name, value in info().items():
         print(f"{name:16} {value}")
     return 0

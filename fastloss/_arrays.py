@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,14 @@ def _finds_data() -> bool:
     return found == array.ctypes.data
 
 
+def widest(dtypes: Iterable[str]) -> str:
+    """The floating dtype that holds the numbers of all: of the two of 16 bits neither does."""
+    different = set(dtypes)
+    if len(different) == 1:
+        return different.pop()
+    return "float64" if "float64" in different else "float32"
+
+
 class NumPyBackend:
     """ndarrays, and whatever ``np.asarray`` makes one of."""
 
@@ -45,7 +54,10 @@ class NumPyBackend:
         if type(array) is not np.ndarray:
             if isinstance(array, np.ma.MaskedArray):
                 raise TypeError(f"{loss}: {argument} is a masked array; fill it, and give the mask as a weight of 0")
-            array = np.asarray(array)
+            try:
+                array = np.asarray(array)
+            except ValueError as error:  # lists of different lengths
+                raise ValueError(f"{loss}: {argument} makes no array: {error}") from None
         if array.dtype.isnative is False:
             array = array.astype(array.dtype.newbyteorder("="))
         return array

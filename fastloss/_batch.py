@@ -209,8 +209,7 @@ def common_dtype(loss: str, backend: Any, arrays: dict[str, Any]) -> str:
     """The dtype of the arithmetic of several floating arrays, of which any may be absent."""
     for name, array in arrays.items():
         if array is not None and not backend.is_floating(array):
-            own_dtype = backend.dtype_name(array)
-            raise TypeError(f"{loss}: {name} has dtype {own_dtype}, expected float16, bfloat16, float32 or float64")
+            raise _errors.not_floating(loss, name, backend.dtype_name(array))
     own = {COMPUTE[backend.dtype_name(array)] for array in arrays.values() if array is not None}
     return "float64" if "float64" in own else "float32"
 

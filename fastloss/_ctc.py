@@ -83,7 +83,7 @@ def sequences(
     scores = backend.plain_strides(backend.convert(log_probs, loss, "log_probs"))
     dtype = backend.dtype_name(scores)
     if dtype not in COMPUTE:
-        raise TypeError(f"{loss}: log_probs has dtype {dtype}, expected float16, bfloat16, float32 or float64")
+        raise _errors.not_floating(loss, "log_probs", dtype)
     given = tuple(scores.shape)
     frame_axis, batch_axis, class_axis = layout(loss, given, bool(FLAG.check(loss, "batch_first", batch_first)))
     own = backend.strides(scores) if scores.ndim else ()

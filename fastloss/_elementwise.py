@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from fastloss import _errors
-from fastloss._arrays import COMPUTE, ITEMSIZE
+from fastloss._arrays import COMPUTE, ITEMSIZE, widest
 from fastloss._catalogue import Interval, Row
-from fastloss._layout import collapse, contiguous_strides, memory_order, size_of
+from fastloss._layout import broadcast, collapse, contiguous_strides, memory_order, size_of
 from fastloss._loss import Arguments, loss
 from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Parameters, Plan, block_size, extents
 
@@ -128,14 +128,11 @@ def common_dtype(loss: str, backend: Any, arrays: dict[str, Any]) -> str:
     floating = {name: dtype for name, dtype in names.items() if dtype in COMPUTE}
     for name, dtype in names.items():
         if dtype not in COMPUTE and not backend.is_integer(arrays[name]) and "bool" not in dtype:
-            raise TypeError(f"{loss}: {name} has dtype {dtype}, expected float16, bfloat16, float32 or float64")
+            raise _errors.not_floating(loss, name, dtype)
     first = next(iter(names))
     if first not in floating:
-        raise TypeError(f"{loss}: {first} has dtype {names[first]}, expected float16, bfloat16, float32 or float64")
-    dtypes = set(floating.values())
-    if len(dtypes) == 1:
-        return dtypes.pop()
-    return "float64" if "float64" in dtypes else "float32"
+        raise _errors.not_floating(loss, first, names[first], "target" in floating)
+    return widest(floating.values())
 
 
 @functools.cache
@@ -192,7 +189,7 @@ class ElementwiseProblem:
         return f"{self.name}: {said}: they are broadcast, which is rarely meant; give all the same shape"
 
     def loss_shape(self, operands: Operands) -> tuple[int, ...]:
-        return tuple(np.broadcast_shapes(*self.style.shapes_of(operands).values()))
+        return broadcast(self.style.shapes_of(operands).values())
 
     def normalise(self, backend: Any, arrays: Operands) -> Operands:
         """All operands of one dtype, weights broadcastable to the loss."""

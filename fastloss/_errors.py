@@ -11,8 +11,18 @@ def wrong(loss: str, argument: str, got: Any, expected: str) -> str:
     return f"{loss}: {argument} is {got}, expected {expected}"
 
 
+def not_floating(loss: str, argument: str, dtype: str, target_is_floating: bool = False) -> TypeError:
+    """That an array has no floating dtype; the target's, where there is one, says whether the two were swapped."""
+    hint = "; convert it, to float32 for instance"
+    if target_is_floating:
+        hint = "; are input and target swapped?"
+    return TypeError(f"{loss}: {argument} has dtype {dtype}, expected float16, bfloat16, float32 or float64{hint}")
+
+
 def plain(loss: str, argument: str, value: Any) -> Any:
     """An option as Python has it: what a number of NumPy or a tensor holds now; arrays and lists as tuples."""
+    if type(value) in (bool, int, float, str):  # torch.compile, too, has numbers that it asks for nothing else
+        return value
     if getattr(value, "requires_grad", False):
         raise NotImplementedError(f"{loss}: no gradient with respect to {argument}, which requires grad: detach it")
     if hasattr(value, "tolist"):

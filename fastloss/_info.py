@@ -7,6 +7,8 @@ import platform
 import sys
 from typing import Any
 
+from fastloss import _threads
+
 
 def info() -> dict[str, Any]:
     """Versions, processor, threads, cache and GPUs, as a dictionary; ``python -m fastloss info`` prints it.
@@ -18,7 +20,6 @@ def info() -> dict[str, Any]:
     import llvmlite.binding as llvm
 
     import fastloss
-    from fastloss import _threads
     from fastloss.kernels import cache_cpu
 
     features = llvm.get_host_cpu_features()
@@ -30,11 +31,18 @@ def info() -> dict[str, Any]:
         "cpu": llvm.get_host_cpu_name(),
         "vector_bits": _vector_bits(features),
         "cpus_available": _threads.available_cpus(),
-        "threads": _threads.get_num_threads(),
+        "threads": _threads_or_why(),
         "threading": _threads.description(),
         "cache_directory": str(cache_cpu.cache_directory()),
         "gpus": _gpus(),
     }
+
+
+def _threads_or_why() -> int | str:
+    try:
+        return _threads.get_num_threads()
+    except ValueError as error:  # the rest is wanted all the more
+        return str(error)
 
 
 def _version(name: str) -> str | None:

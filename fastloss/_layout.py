@@ -1,8 +1,9 @@
-"""Strides: merging axes that memory merges already."""
+"""Shapes and strides: broadcasting, and merging axes that memory merges already."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,3 +90,17 @@ def memory_order(strides: Sequence[int]) -> tuple[int, ...] | None:
     """Axes from the largest stride to the smallest; None if that is the order they are in."""
     order = tuple(sorted(range(len(strides)), key=lambda axis: -abs(strides[axis])))
     return None if order == tuple(range(len(strides))) else order
+
+
+def broadcast(shapes: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    """As ``np.broadcast_shapes``, for shapes that may have lengths which torch.compile does not know yet, too."""
+    lengths = []
+    for axis in itertools.zip_longest(*map(reversed, shapes), fillvalue=1):
+        length = 1
+        for one in axis:
+            if one != 1:
+                if length not in (1, one):
+                    raise ValueError(f"lengths {length} and {one} of an axis do not broadcast")
+                length = one
+        lengths.append(length)
+    return tuple(reversed(lengths))

@@ -87,24 +87,16 @@ class Prepared:
         self.shapes = tuple(() if array is None else tuple(array.shape) for array in operands[:DIFFERENTIABLE])
         self.dtype = backend.dtype_name(operands[0])
         if grad_output is not None:
-            if problem.reduction != "none" and tuple(grad_output.shape) != ():
-                raise ValueError(f"{self.name}: grad_output is given, which needs reduction='none'")
             shape = problem.loss_shape(operands) if problem.reduction == "none" else ()
-            if tuple(grad_output.shape) != shape:
-                raise ValueError(
-                    f"{self.name}: grad_output has shape {tuple(grad_output.shape)}, expected {shape}, that of the loss"
-                )
-            if not backend.is_floating(grad_output):
-                raise TypeError(
-                    f"{self.name}: grad_output has dtype {backend.dtype_name(grad_output)}, expected a floating one"
-                )
+            check_grad_output(self.name, backend, grad_output, problem.reduction, shape)
         upstream = self.upstream(grad_output)
         by_name = dict(zip(wrt, outs, strict=False))
         self.argument_of = spec.argument_of
         given = tuple(by_name.get(name) for name in spec.names[:DIFFERENTIABLE])
         for name, out in by_name.items():
             if out is not None:
-                self._check_out(out, arrays[self.argument_of[name]], name)
+                original = arrays[self.argument_of[name]]
+                check_out(self.name, backend, out, original, name, self.grad_dtype(original))
         # What has no strides in elements is not for kernels to write.
         given = tuple(None if out is None or len(backend.strides(out)) != out.ndim else out for out in given)
         plan = problem.build(backend, operands, upstream, flags, given)
@@ -132,6 +124,8 @@ class Prepared:
         #: The dtype of the loss where that is not the dtype of the computation.
         self.narrow: Any = None
         self.originals: tuple[Any, ...] = ()
+        self.saved: tuple[Any, ...] = ()
+        self.wrt, self.settled = wrt, options
         self.wanted: dict[Any, tuple[str, ...]] = {}
         # The common case: a scalar and the input's gradient, which the kernel writes where the caller wants it.
         self.one_gradient = (
@@ -159,21 +153,6 @@ class Prepared:
         """That of the argument, or of the computation where the argument is of integers."""
         dtype = self.backend.dtype_name(original)
         return dtype if dtype in _arrays.COMPUTE else self.dtype
-
-    def _check_out(self, out: Any, original: Any, name: str) -> None:
-        backend = self.backend
-        if not backend.owns(out):
-            raise TypeError(f"{self.name}: out is of type {type(out).__name__}, expected {backend.own}")
-        if tuple(out.shape) != tuple(original.shape):
-            raise ValueError(
-                f"{self.name}: out has shape {tuple(out.shape)}, expected {tuple(original.shape)}, that of {name}"
-            )
-        strides = backend.strides(out)
-        if len(strides) == out.ndim and not one_place_each(tuple(out.shape), strides):
-            raise ValueError(f"{self.name}: out has one place for several elements, expected one for each")
-        expected = self.grad_dtype(original)
-        if backend.dtype_name(out) != expected:
-            raise TypeError(f"{self.name}: out has dtype {backend.dtype_name(out)}, expected {expected}")
 
     def _tidied(self, operands: Operands) -> Operands:
         own = getattr(self.problem, "tidied", None)  # where copies alone would not do
@@ -429,6 +408,10 @@ class Loss:
                 raise ValueError(f"{self.name}: wrt is {wrt!r}, expected one or more distinct names")
         if out is None:
             return names, single, (None,) * len(names)
+        if not single and not isinstance(out, tuple | list):
+            raise TypeError(
+                f"{self.name}: out is of type {type(out).__name__}, expected {len(names)} arrays, for {names}"
+            )
         outs = (out,) if single else tuple(out)
         if len(outs) != len(names):
             raise ValueError(f"{self.name}: out has {len(outs)} arrays, expected {len(names)}, for {names}")
@@ -437,6 +420,31 @@ class Loss:
     def refusal(self, name: str) -> NotImplementedError:
         why = self.refused.get(name, "multiply the unreduced loss yourself where it is learnt")
         return NotImplementedError(f"{self.name}: no gradient with respect to {name}: {why}")
+
+
+def check_grad_output(loss: str, backend: Any, grad_output: Any, reduction: str, shape: tuple[int, ...]) -> None:
+    """That what the gradient is to be multiplied by has the ``shape`` of the loss."""
+    if reduction != "none" and tuple(grad_output.shape) != ():
+        raise ValueError(f"{loss}: grad_output is given, which needs reduction='none'")
+    if tuple(grad_output.shape) != shape:
+        raise ValueError(
+            f"{loss}: grad_output has shape {tuple(grad_output.shape)}, expected {shape}, that of the loss"
+        )
+    if not backend.is_floating(grad_output):
+        raise TypeError(f"{loss}: grad_output has dtype {backend.dtype_name(grad_output)}, expected a floating one")
+
+
+def check_out(loss: str, backend: Any, out: Any, original: Any, name: str, dtype: str) -> None:
+    """That the gradient by ``original``, the argument ``name``, can be written to ``out``."""
+    if not backend.owns(out):
+        raise TypeError(f"{loss}: out is of type {type(out).__name__}, expected {backend.own}")
+    if tuple(out.shape) != tuple(original.shape):
+        raise ValueError(f"{loss}: out has shape {tuple(out.shape)}, expected {tuple(original.shape)}, that of {name}")
+    strides = backend.strides(out)
+    if len(strides) == out.ndim and not one_place_each(tuple(out.shape), strides):
+        raise ValueError(f"{loss}: out has one place for several elements, expected one for each")
+    if backend.dtype_name(out) != dtype:
+        raise TypeError(f"{loss}: out has dtype {backend.dtype_name(out)}, expected {dtype}")
 
 
 def _is_constant(option: Any) -> bool:
@@ -547,7 +555,7 @@ def explained(name: str, error: TypeError, kwargs: dict[str, Any]) -> TypeError:
     if old:
         return TypeError(f"{name}: {old[0]} is not supported; use reduction='none', 'mean' or 'sum'")
     if "positional arguments but" in str(error):  # too many, not too few
-        return TypeError(f"{error}; what follows size_average in PyTorch's order is keyword-only here")
+        return TypeError(f"{error}; the others are keyword-only, as is what follows size_average in PyTorch's order")
     return error
 
 

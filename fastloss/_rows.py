@@ -14,7 +14,7 @@ from fastloss import _errors
 from fastloss._arrays import COMPUTE, ITEMSIZE
 from fastloss._catalogue import Interval, Row
 from fastloss._elementwise import common_dtype
-from fastloss._layout import collapse, memory_order, one_label, size_of
+from fastloss._layout import broadcast, collapse, memory_order, one_label, size_of
 from fastloss._loss import Arguments, loss
 from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Parameters, Plan, Runnable, block_size, extents, mean_scale
 from fastloss._softmax import class_axis
@@ -246,7 +246,7 @@ class RowProblem:
 
     def _shape(self, operands: Operands) -> tuple[int, ...]:
         dense = (operands[i] for i in self.style.dense)
-        return tuple(np.broadcast_shapes(*(tuple(array.shape) for array in dense if array is not None)))
+        return broadcast(tuple(array.shape) for array in dense if array is not None)
 
     def _axes(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The axes that are reduced."""

@@ -19,6 +19,9 @@ import numpy as np
 #: any of these half done, nor a lock that a thread holds which the child does not have.
 LOCK = threading.RLock()
 
+#: More than any processor has: a slip of the keyboard is no reason to start a million threads.
+_MOST_THREADS = 1024
+
 _requested: int | None = None
 _pool: _Pool | None = None
 #: Whether a call asked for a pool before.
@@ -60,7 +63,7 @@ def set_num_threads(n: int) -> None:
     Without it the environment variable ``FASTLOSS_NUM_THREADS`` counts, and without that one, all processors this
     process may use. Calls with torch tensors also stay within ``torch.get_num_threads()``.
 
-    Raises ValueError for ``n < 1``, TypeError for what is not an integer.
+    Raises ValueError for ``n < 1`` or ``n > 1024``, TypeError for what is not an integer.
 
     >>> import fastloss as fl
     >>> fl.set_num_threads(1)
@@ -71,8 +74,8 @@ def set_num_threads(n: int) -> None:
     if isinstance(n, bool) or not hasattr(n, "__index__"):
         raise TypeError(f"set_num_threads: n must be an integer, got {type(n).__name__}")
     n = n.__index__()
-    if n < 1:
-        raise ValueError(f"set_num_threads: n must be at least 1, got {n}")
+    if not 1 <= n <= _MOST_THREADS:
+        raise ValueError(f"set_num_threads: n must be in [1, {_MOST_THREADS}], got {n}")
     _requested = n
 
 
@@ -82,11 +85,11 @@ def get_num_threads() -> int:
     if _requested is None:
         text = os.environ.get("FASTLOSS_NUM_THREADS")
         if not text:
-            _requested = available_cpus()
-        elif text.strip().isdecimal() and int(text) > 0:
+            _requested = min(available_cpus(), _MOST_THREADS)
+        elif text.strip().isdecimal() and 1 <= int(text) <= _MOST_THREADS:
             _requested = int(text)
         else:
-            raise ValueError(f"FASTLOSS_NUM_THREADS is {text!r}, expected a positive integer")
+            raise ValueError(f"FASTLOSS_NUM_THREADS is {text!r}, expected an integer in [1, {_MOST_THREADS}]")
     return _requested
 
 

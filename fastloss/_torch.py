@@ -22,17 +22,37 @@ _NAMES = {
     torch.bfloat16: "bfloat16",
     torch.int64: "int64",
 }
+_INTEGERS = (
+    torch.int8,
+    torch.int16,
+    torch.int32,
+    torch.int64,
+    torch.uint8,
+    torch.uint16,
+    torch.uint32,
+    torch.uint64,
+)
 _HALF = (torch.float16, torch.bfloat16)
 _DTYPES = {name: dtype for dtype, name in _NAMES.items()}
 #: bfloat16 memory comes from NumPy as integers.
 _NUMPY = {"float32": np.float32, "float64": np.float64, "float16": np.float16, "bfloat16": np.int16}
 
 
+def _stands_for_others(array: Any) -> bool:
+    """Whether a tensor is a subclass that does with operators what it likes: its own address means nothing."""
+    return type(array).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__
+
+
+def _resolved(array: Any) -> Any:
+    """A tensor whose numbers are what its memory says: some only say "the negative of", or "zeros"."""
+    return torch.zeros(array.shape, dtype=array.dtype, device="cpu") if array._is_zerotensor() else array.resolve_neg()
+
+
 class TorchBackend:
     """CPU tensors."""
 
     name = "torch"
-    own = "a torch tensor on the CPU, and no view that negates"
+    own = "a torch tensor on the CPU with memory of its own, and no view that negates"
     passes_objects = False
     address = staticmethod(torch.Tensor.data_ptr)
     max_threads = staticmethod(torch.get_num_threads)
@@ -47,7 +67,11 @@ class TorchBackend:
             )
         if array.layout is not torch.strided:
             raise TypeError(f"{loss}: {argument} has layout {array.layout}; use tensor.to_dense()")
-        return array.resolve_neg()
+        if _stands_for_others(array):
+            raise TypeError(f"{loss}: {argument} is of type {type(array).__name__}, which has no memory of its own")
+        if array.is_quantized:
+            raise TypeError(f"{loss}: {argument} is quantized; use tensor.dequantize()")
+        return _resolved(array)
 
     def dtype_name(self, array: Any) -> str:
         return _NAMES.get(array.dtype) or str(array.dtype).removeprefix("torch.")
@@ -56,11 +80,14 @@ class TorchBackend:
         return self.dtype_name(array) in _arrays.COMPUTE
 
     def is_integer(self, array: Any) -> bool:
-        dtype = array.dtype
-        return not (dtype.is_floating_point or dtype.is_complex or dtype is torch.bool)
+        return array.dtype in _INTEGERS
 
     def owns(self, array: Any) -> bool:
-        return isinstance(array, torch.Tensor) and array.device.type == "cpu" and not array.is_neg()
+        return (
+            isinstance(array, torch.Tensor)
+            and array.device.type == "cpu"
+            and not (array.is_neg() or array._is_zerotensor() or _stands_for_others(array))
+        )
 
     def overlap(self, a: Any, b: Any) -> bool:
         return bool(np.may_share_memory(_bytes(a), _bytes(b)))
@@ -78,7 +105,7 @@ class TorchBackend:
         return array.contiguous()
 
     def number(self, value: float, like: Any) -> Any:
-        return torch.tensor(value, dtype=like.dtype if self.is_floating(like) else torch.float64)
+        return torch.tensor(value, dtype=like.dtype if self.is_floating(like) else torch.float64, device="cpu")
 
     def labels(self, array: Any, loss: str, argument: str = "target") -> Any:
         if array.dtype is torch.uint64 and array.numel() and int(array.view(torch.int64).min()) < 0:
@@ -104,7 +131,7 @@ class TorchBackend:
     def scalar(self, value: float, dtype: str) -> Any:
         if dtype == "float32":
             return torch.from_numpy(np.array(value, np.float32))
-        return torch.tensor(value, dtype=_DTYPES[dtype])
+        return torch.tensor(value, dtype=_DTYPES[dtype], device="cpu")
 
     def as_numpy(self, array: Any) -> Any:
         return array.detach().numpy()
@@ -122,7 +149,7 @@ class TorchBackend:
             # What the backward pass multiplies must not have been rounded to 16 bits: float16 would lose small numbers
             # that the upstream gradient of a loss scaler is there to save.
             return self.value(spec, _widened(arrays), options).to(arrays[0].dtype)
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state():
             return _traced(torch.ops.fastloss.forward, spec, arrays, options)
         if torch._C._are_functorch_transforms_active():
             return _traced(_Transformed.apply, spec, arrays, options)
@@ -133,9 +160,11 @@ class TorchBackend:
         try:
             key = _key(arrays, (options, torch.is_grad_enabled()))
             found = spec.plans.get(key)
-        except (AttributeError, TypeError):
+        except (AttributeError, TypeError, RuntimeError):
             found = key = None
         if found is None:
+            if any(isinstance(array, torch.Tensor) and _stands_for_others(array) for array in arrays):
+                return _traced(torch.ops.fastloss.forward, spec, arrays, options)  # it knows what to do with operators
             _arrays.common_backend(spec.name, dict(zip(spec.names, arrays, strict=True)))
             checked = spec.converted(self, arrays)
             found = _prepared(spec, checked, options, _wanted(spec, checked) if torch.is_grad_enabled() else ())
@@ -169,7 +198,7 @@ class TorchBackend:
             try:
                 key = _key((*arrays, *outs, grad_output), (options, names, "detached"))
                 found = spec.plans.get(key)
-            except (AttributeError, TypeError):
+            except (AttributeError, TypeError, RuntimeError):
                 found = key = None
             if found is None:
                 checked = spec.converted(self, arrays)
@@ -219,6 +248,7 @@ def _prepared(spec: Loss, arrays: Operands, options: tuple[Any, ...], wrt: tuple
         eager = spec.prepare(TORCH, arrays, options, "value", wrt, (None,))
         found = eager if eager.one_gradient else found
     found.autograd = _EagerGradient if found.gradients else _LateGradient
+    found.saved = _described(arrays)
     found.originals = tuple(None if array is None else (array.shape, array.dtype) for array in arrays[:DIFFERENTIABLE])
     return found
 
@@ -242,7 +272,7 @@ def _key(arrays: tuple[Any, ...], head: tuple[Any, ...]) -> tuple[Any, ...]:
                 array.stride(),
                 array.dtype,
                 array.is_cpu,
-                array.is_neg(),
+                array.is_neg() or array._is_zerotensor(),
                 array.requires_grad,
             )
     return tuple(key)
@@ -265,8 +295,10 @@ def _apply_to_copies(found: Prepared, spec: Loss, arrays: tuple[Any, ...]) -> An
     """Once more where the first time failed for inference tensors: autograd saves copies of them only."""
     if not any(array is not None and array.is_inference() for array in arrays):
         raise
-    copies = (array.clone() if array is not None and array.is_inference() else array for array in arrays)
-    return found.autograd.bare_apply(spec, found, *copies)
+    copies = tuple(array.clone() if array is not None and array.is_inference() else array for array in arrays)
+    wanted = _wanted(spec, copies + found.missing)  # type: ignore[arg-type]
+    again = _prepared(spec, copies + found.missing, found.settled, wanted)  # type: ignore[arg-type]
+    return again.autograd.bare_apply(spec, again, *copies)
 
 
 def _refuse_tangents(spec: Loss, arrays: Operands) -> None:
@@ -279,9 +311,49 @@ def _no_tangents(spec: Loss) -> NotImplementedError:
     return NotImplementedError(f"{spec.name}: forward-mode differentiation is not implemented{_instead(spec.name)}")
 
 
+def _no_second(loss: str) -> NotImplementedError:
+    return NotImplementedError(f"{loss}: second derivatives are not implemented{_instead(loss)}")
+
+
 def _instead(loss: str) -> str:
     """Where to find what is not implemented here, in an error's words."""
     return f"; use torch.nn.functional.{loss} for it" if hasattr(torch.nn.functional, loss) else ""
+
+
+#: Shape, dtype and strides of tensors that autograd saves; None for those that are absent.
+_Described = tuple[Any, ...]
+
+
+def _described(arrays: Operands) -> _Described:
+    return tuple(None if array is None else (array.shape, array.dtype, array.stride()) for array in arrays)
+
+
+def _as_saved(arrays: Operands, saved: _Described) -> bool:
+    """Whether autograd gave back what it was given: hooks on saved tensors may make other memory of them."""
+    for array, was in zip(arrays, saved, strict=True):
+        if array is not None and (array.stride() != was[2] or array.dtype != was[1] or array.shape != was[0]):
+            return False
+    return True
+
+
+def _restored(spec: Loss, arrays: Operands, saved: _Described) -> Operands:
+    """What hooks made of saved tensors, in the dtypes that they had."""
+    restored = []
+    for array, was in zip(arrays, saved, strict=True):
+        if array is not None:
+            if array.shape != was[0]:
+                raise RuntimeError(f"{spec.name}: a hook gave back {tuple(array.shape)} for a saved {tuple(was[0])}")
+            array = TORCH.convert(array.to(was[1]), spec.name, "a saved tensor")
+        restored.append(array)
+    return tuple(restored)  # type: ignore[return-value]
+
+
+def _again(spec: Loss, found: Prepared, operands: Operands) -> tuple[Prepared, Operands]:
+    """The plans of the same loss for operands with other places in memory, and the operands as these take them."""
+    other = spec.prepare(TORCH, operands, found.settled, "forward")
+    other.originals = found.originals
+    other.message = None  # the forward pass has warned
+    return other, other.operands(operands)
 
 
 def _is_one(tensor: Any) -> bool:
@@ -302,29 +374,35 @@ class _EagerGradient(_LossFunction):
     """Forward computes value and gradients in one go, backward multiplies: for small inputs, and for losses whose
     gradients are small beside the work.
 
-    An upstream gradient of 1, that of ``loss.backward()``, takes the gradients as they are, and away: autograd copies
-    what somebody else still holds. A second backward pass then computes them again.
+    The backward pass takes the gradients away, in one step, for it may run in several threads: with an upstream
+    gradient of 1, that of ``loss.backward()``, it hands them on as they are, and autograd copies what somebody else
+    still holds. A second backward pass computes them again, if what it needs has not been freed.
     """
 
     @staticmethod
     def forward(ctx: Any, spec: Loss, found: Prepared, *arrays: Any) -> Any:
         value, grads = found.value_and_grads(arrays + found.missing, (None,) * len(found.gradients), None)  # type: ignore[arg-type]
-        ctx.details = found, grads
+        ctx.details = spec, found, [grads]
         ctx.save_for_backward(*arrays)
         return value
 
     @staticmethod
     def backward(ctx: Any, upstream: Any) -> tuple[Any, ...]:
-        found, grads = ctx.details
-        if grads is None:
+        spec, found, kept = ctx.details
+        try:
+            grads = kept.pop()
+        except IndexError:
             with torch.no_grad():
                 arrays = ctx.saved_tensors + found.missing
-                grads = found.value_and_grads(arrays, (None,) * len(found.gradients), None)[1]
+                nobody = (None,) * len(found.gradients)
+                if not _as_saved(arrays, found.saved):
+                    arrays = _restored(spec, arrays, found.saved)
+                    found = spec.prepare(TORCH, arrays, found.settled, "value", found.wrt, nobody)
+                grads = found.value_and_grads(arrays, nobody, None)[1]
         if torch.is_grad_enabled():
             sources = (*ctx.saved_tensors[:DIFFERENTIABLE], upstream)
             grads = [_Once.apply(found.name, grad * upstream.detach(), *sources) for grad in grads]
         elif _is_one(upstream):
-            ctx.details = found, None
             if found.one_gradient:  # without ado: a microsecond counts here
                 return (None, None, *grads, *found.nobody[3:])
         else:
@@ -344,18 +422,24 @@ class _LateGradient(_LossFunction):
     @staticmethod
     def forward(ctx: Any, spec: Loss, found: Prepared, *arrays: Any) -> Any:
         operands, loss, statistics, denominator = _forward(found, arrays + found.missing)
-        ctx.save_for_backward(*(arrays if found.direct else operands), statistics)
-        ctx.details = spec, found, denominator
+        # Second derivatives ask for the arguments themselves, and not for what was made of them.
+        ctx.save_for_backward(*(arrays if found.direct else (*operands, *arrays[:DIFFERENTIABLE])), statistics)
+        ctx.details = spec, found, denominator, None if found.direct else _described(operands)
         return loss
 
     @staticmethod
     def backward(ctx: Any, upstream: Any) -> tuple[Any, ...]:
-        spec, found, denominator = ctx.details
+        spec, found, denominator, saved = ctx.details
         *operands, statistics = ctx.saved_tensors
         if found.direct:
-            operands += found.missing
+            sources, saved = operands[:DIFFERENTIABLE], found.saved
+            operands = (*operands, *found.missing)
+        else:
+            operands, sources = operands[: len(saved)], operands[len(saved) :]
         again = torch.is_grad_enabled()
         with torch.no_grad() if again else _AS_IT_IS:
+            if not _as_saved(operands, saved):
+                found, operands = _again(spec, found, _restored(spec, operands, saved))
             grads = _finished(
                 spec,
                 found,
@@ -367,8 +451,7 @@ class _LateGradient(_LossFunction):
             )
         if not again:
             return tuple(grads)
-        sources = (*operands[:DIFFERENTIABLE], upstream)
-        return tuple(None if grad is None else _Once.apply(spec.name, grad, *sources) for grad in grads)
+        return tuple(None if grad is None else _Once.apply(spec.name, grad, *sources, upstream) for grad in grads)
 
 
 class _Once(torch.autograd.Function):
@@ -386,11 +469,11 @@ class _Once(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *upstream: Any) -> Any:
-        raise NotImplementedError(f"{ctx.name}: second derivatives are not implemented{_instead(ctx.name)}")
+        raise _no_second(ctx.name)
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
-        raise NotImplementedError(f"{ctx.name}: second derivatives are not implemented{_instead(ctx.name)}")
+        raise _no_second(ctx.name)
 
 
 def _forward(found: Prepared, arrays: Operands) -> tuple[Operands, Any, Any, float]:
@@ -444,6 +527,7 @@ def _backward(
     wrt: tuple[str, ...],
 ) -> list[Any]:
     reduction = found.problem.reduction
+    upstream = _resolved(upstream)
     if upstream.dtype != _DTYPES[found.dtype] or found.problem.plain_upstream:
         upstream = found.upstream(upstream)
     key = (wrt, upstream.stride() if reduction == "none" else None)
@@ -491,8 +575,9 @@ def _op_forward(*arguments: Any) -> tuple[Any, Any, Any]:
     found = spec.prepare(TORCH, checked, ast.literal_eval(text), "forward")
     _, loss, statistics, denominator = _forward(found, checked)
     if statistics is None:
-        statistics = torch.empty(0)
-    return loss, statistics, torch.tensor(denominator, dtype=torch.float64)
+        statistics = torch.empty(0, device="cpu")
+    # Contiguous, as the fake one says it is.
+    return loss.contiguous(), statistics, torch.tensor(denominator, dtype=torch.float64, device="cpu")
 
 
 def _op_forward_fake(*arguments: Any) -> tuple[Any, Any, Any]:
@@ -525,12 +610,14 @@ def _op_backward(upstream: Any, statistics: Any, denominator: Any, *arguments: A
     operands = found.operands(tuple(arrays))  # type: ignore[arg-type]
     wrt = tuple(n for n, want in zip(spec.names, wanted, strict=False) if want)
     kept = statistics if found.plan.statistics is not None else None
-    grads = dict(zip(wrt, _backward(spec, found, operands, upstream, kept, float(denominator), wrt), strict=True))
+    grads = dict(
+        zip(wrt, _backward(spec, found, operands, upstream, kept, denominator.detach().item(), wrt), strict=True)
+    )
     result = []
     for index in range(DIFFERENTIABLE):
         original, grad = arrays[index], grads.get(spec.names[index]) if wanted[index] else None
         if grad is None:
-            result.append(torch.empty(0))
+            result.append(torch.empty(0, device="cpu"))
             continue
         result.append(found.fitted(index, grad, tuple(original.shape), _NAMES[original.dtype]).contiguous())
     return tuple(result)
@@ -551,9 +638,17 @@ def _op_setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]
 
 def _op_autograd(ctx: Any, upstream: Any, *others: Any) -> tuple[Any, ...]:
     *arrays, statistics, denominator = ctx.saved_tensors
+    spec = _spec(ctx.name)
+    for name, need in zip(spec.names, ctx.needs_input_grad, strict=False):
+        if need and name not in spec.differentiable:
+            raise spec.refusal(name)
     needs = ctx.needs_input_grad[:DIFFERENTIABLE]
     grads = torch.ops.fastloss.backward(upstream, statistics, denominator, *needs, *arrays, ctx.name, ctx.text)
-    return (*(grad if need else None for grad, need in zip(grads, needs, strict=True)), *[None] * 4)
+    given = [grad if need else None for grad, need in zip(grads, needs, strict=True)]
+    if torch.is_grad_enabled():
+        sources = (*arrays[:DIFFERENTIABLE], upstream)
+        given = [None if grad is None else _Once.apply(spec.name, grad, *sources) for grad in given]
+    return (*given, *[None] * 4)
 
 
 _library.impl("forward", _op_forward, "CPU")
@@ -589,9 +684,8 @@ class _Transformed(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, upstream: Any, *others: Any) -> tuple[Any, ...]:
-        grads = _op_autograd(ctx, upstream)
-        sources = (*ctx.saved_tensors[:DIFFERENTIABLE], upstream)
-        return tuple(None if grad is None else _Once.apply(_spec(ctx.name).name, grad, *sources) for grad in grads)
+        with torch.enable_grad():  # the transforms look at it again in their own way
+            return _op_autograd(ctx, upstream)
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
@@ -602,6 +696,6 @@ def _written(option: Any) -> str:
     """An option, or a tuple of options, so that ``ast.literal_eval`` reads the same."""
     if isinstance(option, tuple):
         return "(" + "".join(f"{_written(one)}, " for one in option) + ")"
-    if isinstance(option, float) and math.isinf(option):
+    if option in (math.inf, -math.inf):  # torch.compile cannot ask math.isinf of a number that it does not know
         return "1e999" if option > 0 else "-1e999"  # what Python reads as infinity
     return repr(option)

@@ -19,6 +19,7 @@ class SoftmaxProblem:
     """The options of cross_entropy or nll_loss."""
 
     plain_upstream = True
+    promoting = (1,)
 
     def __init__(
         self,
@@ -139,7 +140,7 @@ def cross_entropy(
 
     where t is one-hot for class indices, and label smoothing e replaces it by (1 - e) t + e / C.
 
-    Takes the place of ``torch.nn.functional.cross_entropy``. NumPy arrays, and lists (as float64), give a NumPy
+    Takes the place of ``torch.nn.functional.cross_entropy``. NumPy arrays, and lists of floats, give a NumPy
     scalar; torch tensors give a tensor with ``grad_fn`` where one of them requires grad.
 
     Args:
@@ -181,7 +182,7 @@ def cross_entropy(
     [[-0.167, 0.122, 0.045], [0.167, 0.167, -0.333]]
 
     Source: meaning of ``torch.nn.functional.cross_entropy``; label smoothing: Szegedy et al. (2016),
-    arXiv:1512.00567; z-loss: de Brebisson and Vincent (2016), arXiv:1604.08859.
+    arXiv:1512.00567; z-loss: Chowdhery et al. (2022), PaLM, arXiv:2204.02311.
     """
     return (
         (input, target, None, weight, sample_weight),

@@ -57,7 +57,7 @@ def kl_div(
         ValueError: shapes that do not broadcast, an option out of range. TypeError: a dtype that is not floating.
 
     An element of q = 0 costs 0 and has gradients of 0, whatever its log p is: PyTorch gives NaN for log p = -inf, and
-    for the gradient by such a target minus infinity. Where q > 0 meets log p = -inf, the loss is infinite. A negative
+    for the gradient by any such target. Where q > 0 meets log p = -inf, the loss is infinite. A negative
     q gives NaN. The divergence is not symmetric: the target comes first in KL(q, p).
 
     >>> import numpy as np, fastloss as fl
@@ -115,7 +115,8 @@ def js_div(
         ValueError: shapes that do not broadcast, an option out of range. TypeError: a dtype that is not floating.
 
     Symmetric, and at most log 2 for two distributions (the natural logarithm). The two terms cancel where p is near q;
-    the formula used does not, nor does it overflow. A probability of 0 has a gradient of 0. NaN propagates.
+    the formula used does not, nor does it overflow, but p = exp(log p) is rounded before q is taken from it. A
+    probability of 0 has a gradient of 0. NaN propagates.
 
     >>> import numpy as np, fastloss as fl
     >>> p, q = np.array([[0.5, 0.5, 0.0]]), np.array([[0.0, 0.5, 0.5]])

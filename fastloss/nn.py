@@ -30,6 +30,7 @@ class _Loss(torch.nn.Module):
 
     function: Any
     _options: tuple[str, ...]
+    _weights: tuple[str, ...]
     _arguments: tuple[str, ...]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -66,12 +67,14 @@ class _Loss(torch.nn.Module):
             if argument in given:
                 raise TypeError(f"{name}: {argument} is given twice")
             if argument not in self._arguments:
-                set_once = argument in self._options or argument in self._buffers
+                set_once = argument in self._options or argument in self._weights
                 where = "is set when the module is made" if set_once else f"is none of {', '.join(self._arguments)}"
                 raise TypeError(f"{name}: {argument} {where}")
         given.update(others)
         options = {name: getattr(self, name) for name in self._options}
-        return self.function(**given, **self._buffers, **options)
+        # By name: whoever makes a parameter of a weight has it elsewhere, and modules may have other buffers.
+        weights = {name: getattr(self, name) for name in self._weights}
+        return self.function(**given, **weights, **options)
 
 
 def _module(loss: str, function: Any) -> type[_Loss]:
@@ -92,6 +95,7 @@ def _module(loss: str, function: Any) -> type[_Loss]:
                 f"buffers. The call takes {', '.join(f'``{name}``' for name in arguments)}."
             ),
             "_options": tuple(p.name for p in own if p.name not in _BUFFERS),
+            "_weights": tuple(p.name for p in own if p.name in _BUFFERS),
             "_arguments": arguments,
         },
     )

@@ -43,7 +43,7 @@ def charbonnier_loss(
         target: y, of the same shape (other shapes broadcast, with a warning).
         reduction: ``"none"``, ``"sum"``, or ``"mean"``: divided by the number of elements, or by the sum of the
             sample weights.
-        eps: the loss of no error, > 0; the slope is within 1% of 1 from errors of 7 eps on.
+        eps: the loss of no error, > 0; the slope is within 1% of 1 from errors of 7.1 eps on.
         sample_weight: w, broadcastable to the loss.
         empty: the mean over nothing: ``"nan"`` as in PyTorch, or ``"zero"``.
 

@@ -80,7 +80,7 @@ def multi_margin_loss(
             ``weight`` is (as in PyTorch).
         axis: the class axis; by default 1, or 0 for an input of one dimension.
         sample_weight: broadcastable to the unreduced loss, which it multiplies; the mean then divides by its sum.
-        empty: the mean over nothing: ``"nan"``, or ``"zero"`` (PyTorch: 0 for an empty batch).
+        empty: the mean over nothing: ``"nan"``, or ``"zero"`` (PyTorch: whatever the memory held).
 
     Returns:
         The loss: a scalar, or an array of the input's shape without the class axis for ``"none"``. The gradient
@@ -346,7 +346,7 @@ class MultilabelMarginProblem(_Problem):
         sample_weight: Any = arrays[4]
         dtype = backend.dtype_name(x)
         if dtype not in COMPUTE:
-            raise TypeError(f"{name}: input has dtype {dtype}, expected float16, bfloat16, float32 or float64")
+            raise _errors.not_floating(name, "input", dtype, backend.is_floating(t))
         if not backend.is_integer(t):
             raise TypeError(f"{name}: target has dtype {backend.dtype_name(t)}, expected an integer dtype")
         shape = tuple(x.shape)
@@ -432,7 +432,7 @@ def multilabel_margin_loss(
         reduction: ``"none"``, ``"sum"``, or ``"mean"``: divided by the number of positions.
         axis: the axis of the classes, and of the lists of labels.
         sample_weight: broadcastable to the unreduced loss, which it multiplies; the mean then divides by its sum.
-        empty: the mean over nothing: ``"nan"``, or ``"zero"`` (as in PyTorch).
+        empty: the mean over nothing: ``"nan"``, or ``"zero"`` (PyTorch: whatever the memory held).
 
     Returns:
         The loss: a scalar, or an array of the input's shape without the class axis for ``"none"``. The gradient

@@ -11,7 +11,7 @@ import numpy as np
 from fastloss import _arrays
 from fastloss._catalogue import FLAG, NON_NEGATIVE, POSITIVE, REAL, SIGN, UNIT, Row
 from fastloss._elementwise import elementwise
-from fastloss._loss import Arguments, explained
+from fastloss._loss import Arguments, check_grad_output, check_out, explained
 from fastloss._rows import rowwise
 
 __all__ = [
@@ -355,6 +355,9 @@ def _with_distances(own: Any) -> Any:
         # The checks of the options, all but the function.
         own.spec.problem(*(given[option] for option in own.spec.options))
         distance = given["distance_function"]
+        if not callable(distance):
+            said = type(distance).__name__
+            raise TypeError(f"{name}: distance_function is of type {said}, expected a function of two arrays")
         near = distance(given["anchor"], given["positive"])
         far = distance(given["anchor"], given["negative"])
         if given["swap"]:
@@ -387,9 +390,17 @@ def _with_distances(own: Any) -> Any:
             )
         import torch
 
+        from fastloss._torch import TORCH
+
         with torch.enable_grad():
             given |= {key: given[key].detach().requires_grad_(key in names) for key in _TRIPLET[:3]}
             loss = loss_of(given)
+            if grad_output is None:
+                grad_output = torch.ones_like(loss)
+            check_grad_output(name, TORCH, grad_output, given["reduction"], tuple(loss.shape))
+            for key, buffer in zip(names, outs, strict=True):
+                if buffer is not None:
+                    check_out(name, TORCH, buffer, given[key], key, TORCH.dtype_name(given[key]))
             grads = torch.autograd.grad(loss, [given[key] for key in names], grad_output)
         results = []
         for grad, buffer in zip(grads, outs, strict=True):

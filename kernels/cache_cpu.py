@@ -67,14 +67,15 @@ def cache_directory():
     if os.environ.get("FASTLOSS_CACHE", "1") == "0":
         return None
     base = os.environ.get("FASTLOSS_CACHE_DIR")
-    if base is None:
+    if not base:
         if sys.platform == "win32":
             user = os.environ.get("LOCALAPPDATA") or pathlib.Path.home()
         else:
             user = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
         base = pathlib.Path(user) / "fastloss"
-    directory = pathlib.Path(base) / versions_digest()
     try:
+        # Absolute, or another current directory would be another cache, which nobody has looked at.
+        directory = pathlib.Path(base).expanduser().absolute() / versions_digest()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = directory.stat()
         private = not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)

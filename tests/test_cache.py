@@ -224,6 +224,19 @@ def test_a_digest_does_not_change_with_other_families(sources):
     assert digest("boxes_cpu") == before != digest("regression")
 
 
+def test_a_directory_is_where_a_shell_would_have_it(tmp_path, monkeypatch):
+    found = cache_cpu.cache_directory.__wrapped__
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FASTLOSS_CACHE_DIR", "~/kernels")
+    assert found().parent == tmp_path / "home" / "kernels"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FASTLOSS_CACHE_DIR", "relative")
+    assert found().parent == tmp_path / "relative", "wherever the program goes later"
+    monkeypatch.setenv("FASTLOSS_CACHE_DIR", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert found().parent == tmp_path / "xdg" / "fastloss"
+
+
 def test_another_version_has_another_directory(monkeypatch):
     digest = cache_cpu.versions_digest.__wrapped__
     first = digest()

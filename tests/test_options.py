@@ -1,6 +1,8 @@
 """Options are plain values: numbers of NumPy and of tensors, as what they hold at the call, and what is refused."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -114,6 +116,38 @@ def test_find_by_the_beginning_of_words():
     assert {fl.losses()[name].__module__ for name in found} == {"fastloss.overlap"}  # no class in-dice-s
     with pytest.raises(TypeError, match="find: text is of type NoneType"):
         fl.find(None)
+
+
+def test_find_gives_whole_names_first():
+    found = fl.find("triplet loss")
+    assert found[0] == "triplet_margin_loss"
+    assert {"batch_triplet_loss", "triplet_loss_from_distances"} <= set(found)
+    assert "quantile_loss" not in fl.find("kl")  # chec-k l-oss
+
+
+def test_what_beginners_give():
+    x, y = np.zeros((4, 3), np.float32), np.array([0, 2, 1, 0])
+    with pytest.raises(ValueError, match=r"target .* one-hot targets must be floating"):
+        fl.cross_entropy(x, np.eye(3, dtype=int)[y])
+    with pytest.raises(ValueError, match=r"mse_loss: input makes no array: .*inhomogeneous"):
+        fl.mse_loss([[1.0, 2.0], [3.0]], [1.0, 2.0])
+    for loss in (fl.cross_entropy, fl.binary_cross_entropy_with_logits):
+        with pytest.raises(TypeError, match=r"input has dtype int64, .*are input and target swapped"):
+            loss(y, x)
+    with pytest.raises(TypeError, match=r"input has dtype int64, .*convert it, to float32"):
+        fl.mse_loss([1, 2], [2, 3])
+    for out in (True, x):
+        with pytest.raises(TypeError, match=r"out is of type \w+, expected 2 arrays"):
+            fl.kl_div.grad(x, x, wrt=("input", "target"), out=out)
+    with pytest.raises(TypeError, match="the others are keyword-only"):
+        fl.charbonnier_loss(x, x, "sum", 1.0)
+
+
+def test_the_module_is_told_of():
+    assert "nn" in dir(fl)
+    for arguments, code in ((["info"], 0), (["--help"], 0), ([], 2)):
+        done = subprocess.run([sys.executable, "-m", "fastloss", *arguments], capture_output=True, text=True)
+        assert done.returncode == code and (done.stdout or done.stderr)
 
 
 def test_one_label_for_one_row():

@@ -616,6 +616,23 @@ def test_distance_function(swap, reduction):
         triplet_margin_with_distance_loss.value_and_grad(**arrays, **options)
 
 
+def test_distance_function_checks_what_it_is_given():
+    x, y = torch.ones(2, 3), torch.zeros(2, 3)
+    loss = triplet_margin_with_distance_loss
+    given = {"distance_function": manhattan, "wrt": "anchor"}
+    losses, grad = loss.value_and_grad(x, y, x, reduction="none", **given)
+    assert losses.shape == (2,) and grad.shape == (2, 3)
+    with pytest.raises(ValueError, match="grad_output is given, which needs reduction='none'"):
+        loss.value_and_grad(x, y, x, grad_output=torch.ones(2), **given)
+    with pytest.raises(ValueError, match=r"grad_output has shape \(3,\), expected \(2,\)"):
+        loss.value_and_grad(x, y, x, reduction="none", grad_output=torch.ones(3), **given)
+    for out, error in ((torch.empty(2, 3, dtype=torch.float64), TypeError), (torch.empty(4, 3), ValueError)):
+        with pytest.raises(error, match="out has"):
+            loss.value_and_grad(x, y, x, out=out, **given)
+    with pytest.raises(TypeError, match="distance_function is of type str, expected a function"):
+        loss(x, y, x, distance_function="cosine")
+
+
 def test_distance_function_checks_options():
     x = np.ones((2, 3))
     with pytest.raises(ValueError, match="margin is 0"):

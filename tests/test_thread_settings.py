@@ -30,8 +30,8 @@ def test_set_num_threads():
         fl.set_num_threads(n)
         assert fl.get_num_threads() == n
         assert type(fl.get_num_threads()) is int
-    for bad in (0, -1):
-        with pytest.raises(ValueError, match="at least 1"):
+    for bad in (0, -1, 1025, 10**30):
+        with pytest.raises(ValueError, match=r"n must be in \[1, 1024\]"):
             fl.set_num_threads(bad)
     for bad in (1.0, "2", None, True):
         with pytest.raises(TypeError, match="integer"):
@@ -45,6 +45,7 @@ def child_environment(expected):
             fl.get_num_threads()
         except ValueError as error:
             assert "FASTLOSS_NUM_THREADS" in str(error)
+            assert fl.info()["threads"] == str(error), "the rest of a report is wanted all the more"
             fl.set_num_threads(2)
             assert fl.get_num_threads() == 2
             return
@@ -55,7 +56,7 @@ def child_environment(expected):
     assert os.environ["FASTLOSS_NUM_THREADS"]
 
 
-@pytest.mark.parametrize(("text", "expected"), [("5", 5), ("1", 1), ("many", None), ("2.5", None)])
+@pytest.mark.parametrize(("text", "expected"), [("5", 5), ("1", 1), ("many", None), ("2.5", None), ("1000000", None)])
 def test_environment_variable(text, expected):
     run_child("child_environment", expected, FASTLOSS_NUM_THREADS=text)
 
