@@ -106,8 +106,7 @@ def normalise(settings: Settings, backend: Any, arrays: Operands) -> Operands:
     )
     dtype = backend.dtype_name(x)
     if dtype not in COMPUTE:
-        hint = "; are input and target swapped?" if backend.is_floating(t) else "; convert it, to float32 for instance"
-        raise TypeError(f"{loss}: input has dtype {dtype}, expected float16, bfloat16, float32 or float64{hint}")
+        raise _errors.not_floating(loss, "input", dtype, backend.is_floating(t))
     compute = COMPUTE[dtype]
     shape = tuple(x.shape)
     found = case(settings, shape, tuple(t.shape))
@@ -357,22 +356,27 @@ def build(
         keep=(table, noted),
     )
     chunked = dict(kernel=walk, items=chunks, block=block, nanoseconds=nanoseconds)
-    note = Plan(**shared, **chunked, parameters={**parameters, kernels.TABLE: noted.ctypes.data}, flags=launch.VALUE)
-    combine = Plan(
-        **shared,
-        kernel=fold,
-        parameters=parameters,
-        items=groups,
-        block=max(1, groups),
-        nanoseconds=0.0,
-        flags=flags & ~gradients & ~launch.STATS,
-    )
-    write = Plan(
-        **shared,
-        **chunked,
-        parameters={**parameters, kernels.TABLE: table.ctypes.data},
-        flags=flags & gradients | launch.STATS,
-        extents=extents(backend, operands, (outputs[0], outputs[1], None), outs),
-    )
+    note = combine = write = None
+    if flags & launch.VALUE:
+        tables = {**parameters, kernels.TABLE: noted.ctypes.data}
+        note = Plan(**shared, **chunked, parameters=tables, flags=launch.VALUE)
+        combining = flags & ~gradients & ~launch.STATS
+        combine = Plan(
+            **shared,
+            kernel=fold,
+            parameters=parameters,
+            items=groups,
+            block=max(1, groups),
+            nanoseconds=0.0,
+            flags=combining,
+        )
+    if flags & gradients:
+        write = Plan(
+            **shared,
+            **chunked,
+            parameters={**parameters, kernels.TABLE: table.ctypes.data},
+            flags=flags & gradients | launch.STATS,
+            extents=extents(backend, operands, (outputs[0], outputs[1], None), outs),
+        )
     parts = Output((chunks, classes, kernels.SUMS), "float64")
     return SplitPlan(note, combine, write, flags, parts)

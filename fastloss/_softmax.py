@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastloss import _errors
-from fastloss._arrays import COMPUTE, ITEMSIZE
+from fastloss._arrays import COMPUTE, ITEMSIZE, widest
 from fastloss._layout import collapse, memory_order, one_label, size_of
 from fastloss._plan import BLOCK_ELEMENTS, Operands, Output, Parameters, Plan, Runnable, block_size, extents, mean_scale
 
@@ -47,18 +48,21 @@ def geometry(shape: tuple[int, ...], axis: int, strides: list[tuple[int, ...]]) 
 
 
 class SplitPlan:
-    """Huge rows: note what the pieces hold, fold it to losses and statistics, write the gradient piece by piece."""
+    """Huge rows: note what the pieces hold, fold it to losses and statistics, write the gradient piece by piece.
 
-    def __init__(self, note: Plan, fold: Plan, write: Plan, flags: int, parts: Output) -> None:
+    No ``note`` in a backward pass, no ``write`` where no gradient is asked for.
+    """
+
+    def __init__(self, note: Plan | None, fold: Plan | None, write: Plan | None, flags: int, parts: Output) -> None:
         from fastloss.kernels import launch_cpu as launch
 
         self.note, self.fold, self.write = note, fold, write
-        self.value = bool(flags & launch.VALUE)
         self.mean = bool(flags & launch.MEAN)
         self.empty_zero = bool(flags & launch.EMPTY_ZERO)
         self.parts = parts
-        self.losses, self.grads, self.statistics = note.losses, note.grads, note.statistics
-        self.own_statistics = Output((fold.items, 3), "float64")  # large enough for all dtypes
+        one = note or write
+        assert one is not None
+        self.losses, self.grads, self.statistics = one.losses, one.grads, one.statistics
 
     def run(
         self,
@@ -72,17 +76,19 @@ class SplitPlan:
         scale: float = 1.0,
     ) -> tuple[float, float]:
         """As Plan.run."""
-        if not self.value:
+        if self.note is None or self.fold is None:
+            assert self.write is not None
             return self.write.run(operands, upstream, 0, grad, target_grad, 0, statistics, scale)
         backend = self.note.backend
         x, t, _, weight, sample_weight = operands
         parts = self.parts.make(backend)
         with_parts = (x, t, parts, weight, sample_weight)
         self.note.run(with_parts)
-        kept = None if statistics else self.own_statistics.make(backend)
+        own = Output((self.fold.items, 3), "float64")  # large enough for all dtypes
+        kept = None if statistics else own.make(backend)
         place = statistics or backend.address(kept)
         value, denominator = self.fold.run(with_parts, losses=losses, statistics=place)
-        if grad or target_grad:
+        if self.write is not None:
             if self.mean:
                 scale = mean_scale(scale, denominator, self.empty_zero)
             self.write.run(operands, upstream, 0, grad, target_grad, 0, place, scale)
@@ -101,8 +107,7 @@ def normalise(
     )
     dtype = backend.dtype_name(x)
     if dtype not in COMPUTE:
-        hint = "; are input and target swapped?" if backend.is_floating(t) else "; convert it, to float32 for instance"
-        raise TypeError(f"{loss}: input has dtype {dtype}, expected float16, bfloat16, float32 or float64{hint}")
+        raise _errors.not_floating(loss, "input", dtype, backend.is_floating(t))
     compute = COMPUTE[dtype]
     shape = tuple(x.shape)
     axis = class_axis(loss, shape, axis)
@@ -115,11 +120,15 @@ def normalise(
         if tuple(t.shape) != shape:
             hint = "; for class indices use an integer dtype" if tuple(t.shape) == positions else ""
             raise ValueError(f"{loss}: target (class probabilities) has shape {tuple(t.shape)}, expected {shape}{hint}")
-        t = backend.plain_strides(backend.cast(t, dtype))
+        dtype = widest((dtype, backend.dtype_name(t)))
+        compute = COMPUTE[dtype]
+        x, t = (backend.plain_strides(backend.cast(one, dtype)) for one in (x, t))
     elif backend.is_integer(t):
         t = one_label(t, positions)
         if tuple(t.shape) != positions:
             hint = "; drop the axes of length 1" if size_of(t.shape) == size_of(positions) else ""
+            if probabilities_allowed and tuple(t.shape) == shape:
+                hint = "; one-hot targets must be floating, like class probabilities"
             raise ValueError(
                 f"{loss}: target (class indices) has shape {tuple(t.shape)}, expected {positions} for input of shape "
                 f"{shape} with classes along axis {axis}{hint}"
@@ -205,9 +214,10 @@ def build(
     tiles = 1 if indices else 2
     kept_numbers = 2 if indices else 3
     lanes, pieces = 0, 1
-    gradient = bool(flags & (launch.GRAD | launch.GRAD_TARGET))
+    value, gradient = bool(flags & launch.VALUE), bool(flags & launch.GRADIENTS)
+    asked = {"VALUES": value, "GRADIENTS": gradient}
     if log_probabilities:
-        kernel = build_cpu.kernel(kernels.nll, dtype)
+        kernel = build_cpu.kernel(kernels.nll, dtype, **asked)
         cost = classes * 0.05 + 10.0 if gradient else 10.0
         block = block_size(items, BLOCK_ELEMENTS // min(classes, 1024), 1, items * 10.0)
     else:
@@ -233,11 +243,17 @@ def build(
             lanes = max(group, min(in_lanes_cpu.MAX_LANES, budget // (size * classes * tiles) // group * group))
             block = block_size(items, max(block, lanes), group, least)
             lanes = min(lanes, -(-block // group) * group)
-            kernel = build_cpu.kernel(in_lanes_cpu.cross_entropy_lanes, dtype, **variant, LANE_GROUP=group)
+            keeps = indices and not full and value and gradient
+            kernel = build_cpu.kernel(
+                in_lanes_cpu.cross_entropy_lanes, dtype, **variant, **asked, LANE_GROUP=group, KEEPS=keeps
+            )
         else:
             block = block_size(items, block, 1, least)
-            keeps = softcap is None and pieces == 1
-            kernel = build_cpu.kernel(in_rows_cpu.cross_entropy_rows, dtype, **variant, SPLIT=pieces > 1, KEEPS=keeps)
+            keeps = softcap is None and value and bool(flags & launch.GRAD)
+            if pieces == 1:
+                kernel = build_cpu.kernel(
+                    in_rows_cpu.cross_entropy_rows, dtype, **variant, **asked, SPLIT=False, KEEPS=keeps
+                )
 
     if reduction == "mean":
         flags |= launch.MEAN | (launch.EMPTY_ZERO if empty == "zero" else 0)
@@ -293,21 +309,19 @@ def build(
             **shared, kernel=kernel, items=items, block=block, nanoseconds=nanoseconds, flags=flags, extents=spans
         )
     parameters[kernels.PIECES] = pieces
-    gradients = launch.GRAD | launch.GRAD_TARGET
-    combine = build_cpu.kernel(in_rows_cpu.combine_rows, dtype, **variant)
-    note = Plan(**shared, kernel=kernel, items=items * pieces, block=1, nanoseconds=nanoseconds, flags=launch.VALUE)
-    fold = Plan(
-        **shared, kernel=combine, items=items, block=1, nanoseconds=0.0, flags=flags & ~gradients & ~launch.STATS
-    )
-    write = Plan(
-        **shared,
-        kernel=kernel,
-        items=items * pieces,
-        block=1,
-        nanoseconds=nanoseconds,
-        flags=flags & gradients | launch.STATS,
-        extents=spans,
-    )
+    note = fold = write = None
+    split = functools.partial(build_cpu.kernel, in_rows_cpu.cross_entropy_rows, dtype, **variant, SPLIT=True)
+    pass_over = functools.partial(Plan, **shared, items=items * pieces, block=1, nanoseconds=nanoseconds)
+    # All kernels before the first plan, which waits for its own.
+    noting = split(VALUES=True, GRADIENTS=False) if value else None
+    writing = split(VALUES=False, GRADIENTS=True) if gradient else None
+    if value:
+        combine = build_cpu.kernel(in_rows_cpu.combine_rows, dtype, **variant)
+        note = pass_over(kernel=noting, flags=launch.VALUE)
+        folding = flags & ~launch.GRADIENTS & ~launch.STATS
+        fold = Plan(**shared, kernel=combine, items=items, block=1, nanoseconds=0.0, flags=folding)
+    if gradient:
+        write = pass_over(kernel=writing, flags=flags & launch.GRADIENTS | launch.STATS, extents=spans)
     return SplitPlan(note, fold, write, flags, Output((items * pieces, in_rows_cpu.PART_BYTES // 8), "float64"))
 
 
@@ -323,5 +337,5 @@ def checked_logits(name: str, backend: Any, x: Any) -> str:
     """The name of the dtype of an input, which must be floating."""
     dtype: str = backend.dtype_name(x)
     if dtype not in COMPUTE:
-        raise TypeError(f"{name}: input has dtype {dtype}, expected float16, bfloat16, float32 or float64")
+        raise _errors.not_floating(name, "input", dtype)
     return dtype

@@ -46,7 +46,6 @@ from fastloss.kernels.launch_cpu import (
     STATS,
     TARGET,
     UPSTREAM,
-    VALUE,
     WEIGHT,
 )
 from fastloss.kernels.logsumexp_cpu import capped
@@ -143,7 +142,8 @@ def _slopes_from_logits(row, target_row, n, c, class_weight, top, factor, row_sc
 def cross_entropy_lanes(phase, low, high, arguments, partial):
     """Positions side by side, one in each lane of a vector: few classes, or a class axis that is not the last.
 
-    The steps and names are those of cross_entropy_rows. Loops over lanes are the inner ones and free of branches.
+    The steps and names are those of cross_entropy_rows. ``KEEPS``: exponentials stay in the tile, for the gradient of
+    class indices, where nothing else is made of logits. Loops over lanes are the inner ones and free of branches.
     """
     target = load_int(arguments, TARGET)
     class_weight = load_int(arguments, WEIGHT)
@@ -151,7 +151,6 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
     upstream = load_int(arguments, UPSTREAM)
     losses = load_int(arguments, LOSSES)
     statistics = load_int(arguments, STATISTICS)
-    flags = load_int(arguments, FLAGS)
     classes = load_int(arguments, CLASSES)
     inner = load_int(arguments, INNER)
     lanes = load_int(arguments, LANES)
@@ -212,7 +211,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
     counted = 0.0
     bad = -1
     start = low
-    while start < high and bad < 0:
+    while start < high:
         outer_index = start // inner
         inner_index = start - outer_index * inner
         n = min(min(lanes, high - start), inner - inner_index)
@@ -253,7 +252,9 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                 index = load_index(target, start + r)
                 if bad < 0 and index != ignore_index and (index < 0 or index >= classes):
                     bad = start + r
-        if phase == COUNTING or bad >= 0:
+        if bad >= 0:
+            break
+        if VALUES and GRADIENTS and phase == COUNTING:
             start += n
             continue
 
@@ -291,17 +292,14 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
             )
 
         # 3. The maximum and the others' sum: found, or remembered from the forward pass.
-        backward = flags & STATS != 0 and not flags & VALUE
         if INDEX:
             for r in range(wide):
                 store_tile(dot, r, load_tile(tile, load_wide_index(label, r) * lanes + r))
-        if backward:
+        if not VALUES:
             for r in range(n):
                 store_tile(top, r, load_real(statistics, KEPT_NUMBERS * (start + r)))
                 store_tile(others, r, load_real(statistics, KEPT_NUMBERS * (start + r) + 1))
         else:
-            # Where nothing else is made of logits, their exponentials are kept for the gradient.
-            keep = INDEX and not FULL and flags & GRAD != 0
             for base in range(0, n, LANE_GROUP):
                 largest_of_lanes(tile + base * REALSIZE, step, classes, top + base * REALSIZE)
             for r in range(wide):
@@ -312,19 +310,12 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                 for base in range(0, n, LANE_GROUP):
                     at = base * REALSIZE
                     ahead = next_tile + base * ITEMSIZE if in_places else 0
-                    if keep:
-                        beside_tops(
-                            tile + at, step, first, last, top + at, ahead, class_bytes, True, others + at, maxima + at
-                        )
-                    else:
-                        beside_tops(
-                            tile + at, step, first, last, top + at, ahead, class_bytes, False, others + at, maxima + at
-                        )
+                    beside_tops(tile + at, step, first, last, top + at, ahead, class_bytes, others + at, maxima + at)
                 for r in range(wide):
                     store_wide(folded, r, load_wide(folded, r) + load_tile(others, r))
             for r in range(wide):
                 store_tile(others, r, real(_others(load_wide(folded, r), load_tile(maxima, r))))
-            if flags & STATS:
+            if load_int(arguments, FLAGS) & STATS:
                 for r in range(n):
                     store_real(statistics, KEPT_NUMBERS * (start + r), load_tile(top, r))
                     store_real(statistics, KEPT_NUMBERS * (start + r) + 1, load_tile(others, r))
@@ -332,7 +323,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
         # 4. Target mass and its dot product with d, where they are more than one class's.
         if PROBABILITIES:
             _target_masses(tile, target_tile, step, classes, wide, class_weight, top, mass, dot)
-        if FULL:
+        if FULL and VALUES:
             for r in range(wide):
                 store_tile(smooth_dot, r, zero)
             if smoothing != zero:
@@ -340,20 +331,17 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
 
         # 5. What is left to do for a lane alone: its loss, and the factors of its gradient. What reads or writes at
         # an index of its own stands in loops of its own: those do not vectorise.
-        for r in range(wide):
-            store_tile(row_scale, r, scale * load_tile(weight, r))
-        if upstream != 0:
-            for r in range(n):
-                u = load_real(upstream, (start + r) * upstream_stride)
-                store_tile(row_scale, r, load_tile(row_scale, r) * u)
-        tile_total = zero
+        if GRADIENTS:
+            for r in range(wide):
+                store_tile(row_scale, r, scale * load_tile(weight, r))
+            if upstream != 0:
+                for r in range(n):
+                    u = load_real(upstream, (start + r) * upstream_stride)
+                    store_tile(row_scale, r, load_tile(row_scale, r) * u)
         for r in range(wide):
             m_top = load_tile(top, r)
             o = load_tile(others, r)
-            w = load_tile(weight, r)
-            lane_scale = load_tile(row_scale, r)
             log_sum = log1p(o)
-            over_sum = one / (one + o)
             if INDEX:
                 d = load_tile(dot, r) - m_top
                 label_mass = load_tile(mass, r) if FULL else one
@@ -362,38 +350,44 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
             else:
                 lane_mass = load_tile(mass, r)
                 lane_dot = load_tile(dot, r)
+            slope = lane_mass
             if FULL:
-                lane_dot = (zero if kept == zero else kept * lane_dot) + smoothing * load_tile(smooth_dot, r)
-                lane_mass = kept * lane_mass + smoothing * weight_sum
-                lane_loss = _row_loss(lane_mass, lane_dot, log_sum, m_top, z_loss)
-                slope = lane_mass + real(2.0) * z_loss * (m_top + log_sum)
-            else:
-                lane_loss = _row_loss(lane_mass, lane_dot, log_sum, m_top, zero)
-                slope = lane_mass
-            store_tile(factor, r, lane_scale * slope * over_sum)
-            lane_loss = zero if w == zero else lane_loss * w
-            if INDEX:
-                not_live = load_tile(live, r) == zero
+                lane_mass = slope = kept * lane_mass + smoothing * weight_sum
+                slope += real(2.0) * z_loss * (m_top + log_sum)
+            if VALUES:
+                w = load_tile(weight, r)
                 if FULL:
-                    gl = _label_gradient(d, o, lane_mass, slope, label_mass, kept, smoothing, weight_sum)
-                    if SOFTCAP_ON:
-                        zl = (d + m_top) * over_cap
-                        gl *= one - zl * zl
+                    lane_dot = (zero if kept == zero else kept * lane_dot) + smoothing * load_tile(smooth_dot, r)
+                    lane_loss = _row_loss(lane_mass, lane_dot, log_sum, m_top, z_loss)
                 else:
-                    gl = _label_gradient(d, o, lane_mass, slope, label_mass, one, zero, zero)
-                store_tile(label_grad, r, zero if not_live else lane_scale * gl)
-            else:
-                store_tile(smooth_dot, r, log_sum)  # for the gradient of the target
-            store_tile(loss, r, lane_loss)
-            tile_total = accumulate(tile_total, lane_loss)
-        if flags & VALUE:
+                    lane_loss = _row_loss(lane_mass, lane_dot, log_sum, m_top, zero)
+                store_tile(loss, r, zero if w == zero else lane_loss * w)
+            if GRADIENTS:
+                lane_scale = load_tile(row_scale, r)
+                store_tile(factor, r, lane_scale * slope * (one / (one + o)))
+                if INDEX:
+                    if FULL:
+                        gl = _label_gradient(d, o, lane_mass, slope, label_mass, kept, smoothing, weight_sum)
+                        if SOFTCAP_ON:
+                            zl = (d + m_top) * over_cap
+                            gl *= one - zl * zl
+                    else:
+                        gl = _label_gradient(d, o, lane_mass, slope, label_mass, one, zero, zero)
+                    store_tile(label_grad, r, zero if load_tile(live, r) == zero else lane_scale * gl)
+                else:
+                    store_tile(smooth_dot, r, log_sum)  # for the gradient of the target
+        if VALUES:
+            # In a loop of its own, which is the same with gradients and without: LLVM chooses the order of the sum.
+            tile_total = zero
+            for r in range(wide):
+                tile_total = accumulate(tile_total, load_tile(loss, r))
             total += tile_total
             if losses != 0:
                 for r in range(n):
                     store_real(losses, start + r, load_tile(loss, r))
 
         # 6. Gradients.
-        if PROBABILITIES and flags & GRAD_TARGET:
+        if GRADIENTS and PROBABILITIES and load_int(arguments, FLAGS) & GRAD_TARGET:
             out = load_int(arguments, GRAD_OF_TARGET) + ITEMSIZE * (
                 outer_index * load_int(arguments, TARGET_GRAD_OUTER_STRIDE)
                 + inner_index * load_int(arguments, TARGET_GRAD_INNER_STRIDE)
@@ -412,7 +406,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                 load_int(arguments, TARGET_GRAD_CLASS_STRIDE),
                 load_int(arguments, TARGET_GRAD_INNER_STRIDE),
             )
-        if flags & GRAD:
+        if GRADIENTS and load_int(arguments, FLAGS) & GRAD:
             offset = outer_index * load_int(arguments, GRAD_OUTER_STRIDE) + inner_index * load_int(
                 arguments, GRAD_INNER_STRIDE
             )
@@ -421,13 +415,13 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
             grad_class_stride = load_int(arguments, GRAD_CLASS_STRIDE)
             grad_class_bytes = grad_class_stride * ITEMSIZE
             # Where lanes lie side by side there too, nothing has to be gathered in the tile before it is written.
-            direct = INDEX and not FULL and not backward and out_in_places and grad_class_stride != 1
+            direct = out_in_places and grad_class_stride != 1
             for c in range(classes):
                 if out_in_places:
                     ask_for_writing(out + n * ITEMSIZE + c * grad_class_bytes, n * ITEMSIZE)
-                if in_places and not flags & VALUE:
+                if not VALUES and in_places:
                     ask_for(next_tile + c * class_bytes, n * ITEMSIZE)
-                if INDEX and not FULL and not backward:
+                if KEEPS:
                     if direct:
                         for r in range(n):
                             g = load_tile(tile + c * step, r) * load_tile(factor, r)
@@ -451,7 +445,7 @@ def cross_entropy_lanes(phase, low, high, arguments, partial):
                     smoothing,
                     over_cap,
                 )
-            if direct:
+            if KEEPS and direct:
                 for r in range(n):
                     store(out, load_wide_index(label, r) * grad_class_stride + r, load_tile(label_grad, r))
             else:

@@ -41,6 +41,7 @@ from fastloss.kernels.launch_cpu import (
     INPUT,
     ITEMS,
     LOSSES,
+    NO_MEMORY,
     SAMPLE_WEIGHT,
     SCALE,
     STATISTICS,
@@ -48,7 +49,6 @@ from fastloss.kernels.launch_cpu import (
     TARGET,
     THIRD,
     UPSTREAM,
-    VALUE,
     WEIGHT,
 )
 from fastloss.kernels.logsumexp_cpu import (
@@ -88,50 +88,48 @@ KEEPS = False
 
 
 @Template
-def _chunk(address, stride, start, n, buffer):
-    # Elements start .. start+n of a row, side by side.
+def _side_by_side(address, stride, first, n, copy):
+    """Where elements ``first`` to ``first + n`` of a row lie side by side: where they are, or in ``copy``."""
     if stride == 1:
-        return address + start * ITEMSIZE
+        return address + first * ITEMSIZE
     for i in range(n):
-        gather(buffer, i, load(address, (start + i) * stride))
-    return buffer
+        gather(copy, i, load(address, (first + i) * stride))
+    return copy
 
 
 @Template
-def _top_and_others(x, stride, first, last, coming, cap, buffer, exponentials, g):
+def _spread(copy, n, address, stride, first):
+    # The way back, for outputs.
+    if stride != 1:
+        for i in range(n):
+            store(address, (first + i) * stride, load_back(copy, i))
+
+
+@Template
+def _top_and_others(x, n, coming, cap, exponentials, g):
     """The largest logit of a row, and what the others sum to beside it. ``exponentials``: where they are kept."""
-    most = last - first if stride == 1 else CHUNK
-    largest = ordinal(-real(np.inf))
-    for start in range(first, last, most):
-        n = min(most, last - start)
-        largest = largest_of(_chunk(x, stride, start, n, buffer), n, largest)
-    top = from_ordinal(largest)
+    top = from_ordinal(largest_of(x, n, ordinal(-real(np.inf))))
     if SOFTCAP_ON:
         top = capped(top, cap)
-    small = maxima = 0.0
-    for start in range(first, last, most):
-        n = min(most, last - start)
-        found = beside_top(_chunk(x, stride, start, n, buffer), n, coming, top, cap, exponentials, g)
-        small += found[0]
-        maxima += found[1]
+    small, maxima = beside_top(x, n, coming, top, cap, exponentials, g)
     return top, real(_others(small, maxima))
 
 
 @Template
-def _target_mass(x, stride, t, t_stride, first, last, class_weight, top, cap, buffer, target_buffer):
+def _target_mass(x, t, n, class_weight, top, cap):
     """The weighted sum of target probabilities, and their dot product with d."""
     zero = real(0.0)
     wide_mass = 0.0
     wide_dot = 0.0
-    start = first
-    while start < last:
-        start, n, skip = next_chunk(start, first, last, CHUNK)
-        z = _chunk(x, stride, start, n, buffer)
-        tc = _chunk(t, t_stride, start, n, target_buffer)
+    start = 0
+    while start < n:
+        start, count, skip = next_chunk(start, 0, n, CHUNK)
+        z = x + start * ITEMSIZE
+        tc = t + start * ITEMSIZE
         chunk_mass = zero
         chunk_dot = zero
         if skip == 0:
-            for i in range(n):
+            for i in range(count):
                 d = logit(z, i, cap) - top
                 ti = load(tc, i)
                 if FULL and class_weight != 0:
@@ -148,79 +146,74 @@ def _target_mass(x, stride, t, t_stride, first, last, class_weight, top, cap, bu
                 chunk_dot = accumulate(chunk_dot, select(ti == zero, zero, ti * d))
         wide_mass += chunk_mass
         wide_dot += chunk_dot
-        start += n
+        start += count
     return real(wide_mass), real(wide_dot)
 
 
 @Template
-def _smooth_dot(x, stride, first, last, class_weight, top, cap, buffer):
+def _smooth_dot(x, n, class_weight, top, cap):
     """The dot product of class weights and d, for the part of the target that smoothing spreads."""
     zero = real(0.0)
     wide_dot = 0.0
-    start = first
-    while start < last:
-        start, n, skip = next_chunk(start, first, last, CHUNK)
-        z = _chunk(x, stride, start, n, buffer)
+    start = 0
+    while start < n:
+        start, count, skip = next_chunk(start, 0, n, CHUNK)
+        z = x + start * ITEMSIZE
         chunk_dot = zero
         if class_weight != 0:
-            for i in range(n):
+            for i in range(count):
                 d = logit(z, i, cap) - top
                 wi = zero if i < skip else load_real(class_weight, start + i)
                 chunk_dot = accumulate(chunk_dot, zero if wi == zero else wi * d)
         else:
-            for i in range(n):
+            for i in range(count):
                 d = logit(z, i, cap) - top
                 chunk_dot = accumulate(chunk_dot, zero if i < skip else d)
         wide_dot += chunk_dot
-        start += n
+        start += count
     return real(wide_dot)
 
 
 @Template
-def _slopes(x, stride, g, g_stride, first, last, exponentials, coming, ahead_too, top, factor, shift, buffer, slopes):
+def _slopes(x, g, n, exponentials, coming, top, factor, shift, slopes):
     """The gradient of a row but for its label, exp(d) * factor - shift.
 
-    What is ``coming`` is asked for; with ``ahead_too`` the logits are, too. ``exponentials``: those of whole groups lie
-    there already (9 of 11 vector operations), and beside_top has asked for the first half of what comes.
+    What is ``coming`` is asked for, logits too where nothing else reads them. ``exponentials``: those of whole groups
+    lie there already (9 of 11 vector operations), and beside_top has asked for the first half of what comes.
     """
-    start = first
+    start = 0
     ahead, _, rest, apart = coming
     if KEEPS and exponentials != 0:
-        for base in range(0, last - GROUP + 1, GROUP):
+        for base in range(0, n - GROUP + 1, GROUP):
             ask_in_streams_for_writing(g + rest, base // 2 * ITEMSIZE, GROUP // 2 * ITEMSIZE, apart)
             for i in range(base, base + GROUP):
                 store(g, i, kept_exponential(exponentials, g, i) * factor - shift)
             start = base + GROUP
-    while start < last:
-        start, n, _ = next_chunk(start, first, last, CHUNK)
-        z = _chunk(x, stride, start, n, buffer)
-        out = g + start * g_stride * ITEMSIZE
-        if g_stride == 1:
-            whole = n // GROUP * GROUP
-            for base in range(0, whole, GROUP):
-                if not SPLIT or STREAMS > 1:  # in one stream a huge row's gradient comes no sooner for it
-                    at = (start - first + base) * ITEMSIZE
-                    begin = first * ITEMSIZE + ahead
-                    ask_in_streams_for_writing(g + begin, at, GROUP * ITEMSIZE, apart)
-                    if ahead_too:
-                        ask_in_streams(x + begin, at, GROUP * ITEMSIZE, apart)
-                if ITEMSIZE < REALSIZE:
-                    for i in range(GROUP):
-                        store_tile(slopes, base + i, exp_softmax(load(z, base + i) - top) * factor - shift)
-                else:
-                    for i in range(GROUP):
-                        store(out, base + i, exp_softmax(load(z, base + i) - top) * factor - shift)
-            # Rounding to 16 bits waits for a long chain of operations, in a loop of its own for none: the
-            # gradient of bfloat16 takes three quarters of the time so.
+    while start < n:
+        start, count, _ = next_chunk(start, 0, n, CHUNK)
+        z = x + start * ITEMSIZE
+        out = g + start * ITEMSIZE
+        whole = count // GROUP * GROUP
+        for base in range(0, whole, GROUP):
+            if not SPLIT or STREAMS > 1:  # in one stream a huge row's gradient comes no sooner for it
+                at = (start + base) * ITEMSIZE
+                ask_in_streams_for_writing(g + ahead, at, GROUP * ITEMSIZE, apart)
+                if not VALUES:
+                    ask_in_streams(x + ahead, at, GROUP * ITEMSIZE, apart)
             if ITEMSIZE < REALSIZE:
-                for i in range(whole):
-                    store(out, i, load_tile(slopes, i))
-            for i in range(whole, n):
-                store(out, i, exp_softmax(load(z, i) - top) * factor - shift)
-        else:
-            for i in range(n):
-                store(out, i * g_stride, exp_softmax(load(z, i) - top) * factor - shift)
-        start += n
+                for i in range(GROUP):
+                    store_tile(slopes, base + i, exp_softmax(load(z, base + i) - top) * factor - shift)
+            else:
+                for i in range(GROUP):
+                    store(out, base + i, exp_softmax(load(z, base + i) - top) * factor - shift)
+        # Rounding to 16 bits waits for a long chain of operations, in a loop of its own for none: the gradient of
+        # bfloat16 takes three quarters of the time so.
+        if ITEMSIZE < REALSIZE:
+            for i in range(whole):
+                store(out, i, load_tile(slopes, i))
+        for i in range(whole, count):
+            store(out, i, exp_softmax(load(z, i) - top) * factor - shift)
+        start += count
 
 
 @Template
@@ -236,79 +229,55 @@ def _dense_slope(e, t, i, class_weight, factor, scale, kept, spread):
 
 
 @Template
-def _dense_slopes(
-    x,
-    stride,
-    t,
-    t_stride,
-    g,
-    g_stride,
-    first,
-    last,
-    exponentials,
-    coming,
-    class_weight,
-    top,
-    cap,
-    factor,
-    scale,
-    kept,
-    spread,
-    buffers,
-):
+def _dense_slopes(x, t, g, n, exponentials, coming, class_weight, top, cap, factor, scale, kept, spread):
     """The gradient of a row every class of which has a target mass: probabilities, or smoothed by ``spread``.
 
     ``exponentials``: as for _slopes.
     """
     one = real(1.0)
     over_cap = one / cap
-    start = first
+    start = 0
     _, _, rest, apart = coming
     if KEEPS and exponentials != 0:
-        for base in range(0, last - GROUP + 1, GROUP):
+        for base in range(0, n - GROUP + 1, GROUP):
             ask_in_streams_for_writing(g + rest, base // 2 * ITEMSIZE, GROUP // 2 * ITEMSIZE, apart)
             for i in range(base, base + GROUP):
                 e = kept_exponential(exponentials, g, i)
                 store(g, i, _dense_slope(e, t, i, class_weight, factor, scale, kept, spread))
             start = base + GROUP
-    while start < last:
-        start, n, _ = next_chunk(start, first, last, CHUNK)
-        z = _chunk(x, stride, start, n, buffers[0])
-        tc = t if INDEX else _chunk(t, t_stride, start, n, buffers[1])
-        out = g + start * g_stride * ITEMSIZE
-        weights = class_weight + start * REALSIZE if FULL and class_weight != 0 else class_weight
-        for i in range(n):
-            zi = logit(z, i, cap)
-            gi = _dense_slope(exp_softmax(zi - top), tc, i, weights, factor, scale, kept, spread)
+    while start < n:
+        start, count, _ = next_chunk(start, 0, n, n)
+        for i in range(start, start + count):
+            zi = logit(x, i, cap)
+            gi = _dense_slope(exp_softmax(zi - top), t, i, class_weight, factor, scale, kept, spread)
             if SOFTCAP_ON:
                 gi *= one - (zi * over_cap) * (zi * over_cap)
-            store(out, i * g_stride, gi)
-        start += n
+            store(g, i, gi)
+        start += count
 
 
 @Template
-def _target_slopes(x, stride, g, g_stride, first, last, class_weight, top, cap, log_sum, scale, kept, buffer):
+def _target_slopes(x, g, n, class_weight, top, cap, log_sum, scale, kept):
     """The gradient of a row's target probabilities."""
-    start = first
-    while start < last:
-        start, n, _ = next_chunk(start, first, last, CHUNK)
-        z = _chunk(x, stride, start, n, buffer)
-        for i in range(n):
-            d = logit(z, i, cap) - top
+    start = 0
+    while start < n:
+        start, count, _ = next_chunk(start, 0, n, n)
+        for i in range(start, start + count):
+            d = logit(x, i, cap) - top
             wi = scale
             if FULL:
                 wi *= kept
                 if class_weight != 0:
-                    wi *= load_real(class_weight, start + i)
-            store(g, (start + i) * g_stride, select(wi == real(0.0), real(0.0), wi * (log_sum - d)))
-        start += n
+                    wi *= load_real(class_weight, i)
+            store(g, i, select(wi == real(0.0), real(0.0), wi * (log_sum - d)))
+        start += count
 
 
 @Template
 def cross_entropy_rows(phase, low, high, arguments, partial):
-    """Positions whose classes lie side by side (or are copied so, chunk by chunk), one at a time.
+    """Positions whose classes lie side by side (or are copied so), one at a time.
 
-    ``SPLIT``: a huge row is cut in pieces of PIECE classes, which are the items. With ``VALUE`` they only note in
+    ``SPLIT``: a huge row is cut in pieces of PIECE classes, which are the items. With ``VALUES`` they only note in
     PARTS what combine_rows needs; from the statistics that it finds, they write their part of the gradient.
     """
     logits = load_int(arguments, INPUT)
@@ -337,8 +306,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
     if SOFTCAP_ON:
         cap = real(load_double(arguments, SOFTCAP))
 
-    buffer = stack_buffer(CHUNK_BYTES)
-    target_buffer = stack_buffer(CHUNK_BYTES)
+    slopes = stack_buffer(CHUNK_BYTES)
     weigh_classes = FULL and class_weight != 0
     weighs_smoothing = weigh_classes and smoothing != zero
     weight_sum = real(classes)
@@ -349,21 +317,28 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
         weight_sum = real(wide_sum)
     pieces = load_int(arguments, PIECES) if SPLIT else 1
     # What comes next: the row after this one, or several, or the next piece of a huge row.
-    row = ITEMSIZE * (PIECE if SPLIT else classes)
+    size = ITEMSIZE * (PIECE if SPLIT else classes)
     ahead = ITEMSIZE * (load_int(arguments, OUTER_STRIDE) if inner == 1 else load_int(arguments, INNER_STRIDE))
     if SPLIT:
-        ahead = row
-    left = left_of(load_int(arguments, ITEMS), high, row)
-    at_once = rows_at_once(row, ahead, left)
-    start, apart = streams_of(at_once * row, at_once * ahead, left)
-    backward = flags & STATS != 0 and not flags & VALUE
-    t_stride = 1 if INDEX else load_int(arguments, TARGET_CLASS_STRIDE)
-    keeps = False
-    if KEEPS and phase != COUNTING and flags & GRAD and not backward:
-        keeps = class_stride == 1 and grad_class_stride == 1 and t_stride == 1
+        ahead = size
+    left = left_of(load_int(arguments, ITEMS), high, size)
+    at_once = rows_at_once(size, ahead, left)
+    start, apart = streams_of(at_once * size, at_once * ahead, left)
+    # Where classes do not lie side by side: copies of logits and target, and both gradients before they are spread.
+    target_stride = load_int(arguments, TARGET_CLASS_STRIDE) if PROBABILITIES else 1
+    target_grad_stride = load_int(arguments, TARGET_GRAD_CLASS_STRIDE) if PROBABILITIES and GRADIENTS else 1
+    strided = class_stride != 1 or target_stride != 1 or target_grad_stride != 1
+    if GRADIENTS and grad_class_stride != 1:
+        strided = True
+    copies = 0
+    if strided:
+        copies = allocate(4 * size)
+        if copies == 0:
+            store_int(partial, 2, NO_MEMORY)
+            return
     # Where the gradient is too narrow for exponentials. Without the memory they are computed twice.
     heap = 0
-    if ITEMSIZE < REALSIZE and keeps and classes <= PIECE:
+    if KEEPS and ITEMSIZE < REALSIZE and phase != COUNTING and classes <= PIECE:
         heap = allocate(classes * REALSIZE)
     total = 0.0
     counted = 0.0
@@ -387,9 +362,9 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
             if label == ignore_index:
                 if phase == COUNTING:
                     continue
-                if flags & VALUE and losses != 0:
+                if VALUES and losses != 0:
                     store_real(losses, position, zero)
-                if flags & GRAD:
+                if GRADIENTS:
                     g = grads + ITEMSIZE * (
                         outer_index * load_int(arguments, GRAD_OUTER_STRIDE)
                         + inner_index * load_int(arguments, GRAD_INNER_STRIDE)
@@ -417,27 +392,36 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
                 outer_index * load_int(arguments, TARGET_OUTER_STRIDE)
                 + inner_index * load_int(arguments, TARGET_INNER_STRIDE)
             )
-        asked = 0 if SPLIT else (position - low) % at_once * row
+        asked = 0 if SPLIT else (position - low) % at_once * size
         coming = (
             start - asked + streamed(asked),
             start - asked + streamed(asked // 2),
-            start - asked + streamed((at_once * row + asked) // 2),
+            start - asked + streamed((at_once * size + asked) // 2),
             apart,
         )
-        if class_stride != 1:
+        if strided:
             coming = (0, 0, 0, 0)
-        exponentials = 0
+        n = last - first
+        row = _side_by_side(x, class_stride, first, n, copies)
+        masses = t
+        if PROBABILITIES:
+            masses = _side_by_side(t, target_stride, first, n, copies + size)
+        weights = class_weight
+        if weigh_classes:
+            weights += first * REALSIZE
         g = grads + ITEMSIZE * (
             outer_index * load_int(arguments, GRAD_OUTER_STRIDE) + inner_index * load_int(arguments, GRAD_INNER_STRIDE)
         )
+        out = g + first * ITEMSIZE if grad_class_stride == 1 else copies + 2 * size
+        exponentials = 0
         # The maximum and the others' sum: found, or remembered from the forward pass.
-        if backward:
+        if not VALUES:
             top = load_real(statistics, KEPT_NUMBERS * position)
             others = load_real(statistics, KEPT_NUMBERS * position + 1)
         else:
-            if keeps:
-                exponentials = heap if ITEMSIZE < REALSIZE else g
-            top, others = _top_and_others(x, class_stride, first, last, coming, cap, buffer, exponentials, g)
+            if KEEPS:
+                exponentials = heap if ITEMSIZE < REALSIZE else out
+            top, others = _top_and_others(row, n, coming, cap, exponentials, out)
             if flags & STATS and not SPLIT:
                 store_real(statistics, KEPT_NUMBERS * position, top)
                 store_real(statistics, KEPT_NUMBERS * position + 1, others)
@@ -450,18 +434,16 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
         if INDEX:
             d_label = logit(x, label * class_stride, cap) - top
             dot = zero if label_weight == zero else label_weight * d_label
-        elif backward:
+        elif not VALUES:
             mass = load_real(statistics, KEPT_NUMBERS * position + 2)
         else:
-            mass, dot = _target_mass(
-                x, class_stride, t, t_stride, first, last, class_weight, top, cap, buffer, target_buffer
-            )
+            mass, dot = _target_mass(row, masses, n, weights, top, cap)
             if flags & STATS and not SPLIT:
                 store_real(statistics, KEPT_NUMBERS * position + 2, mass)
         smooth_dot = zero
-        if FULL and smoothing != zero and flags & VALUE:
-            smooth_dot = _smooth_dot(x, class_stride, first, last, class_weight, top, cap, buffer)
-        if SPLIT and flags & VALUE:
+        if FULL and VALUES and smoothing != zero:
+            smooth_dot = _smooth_dot(row, n, weights, top, cap)
+        if SPLIT and VALUES:
             part = load_int(arguments, THIRD) + PART_BYTES * item
             store_double(part, 0, top)
             store_double(part, 1, others)
@@ -473,7 +455,7 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
             dot = (zero if kept == zero else kept * dot) + smoothing * smooth_dot
             mass = kept * mass + smoothing * weight_sum
 
-        if flags & VALUE:
+        if VALUES:
             loss = row_weight * _row_loss(mass, dot, log_sum, top, z_loss)
             if row_weight == zero:
                 loss = zero  # also where the loss is infinite
@@ -481,79 +463,39 @@ def cross_entropy_rows(phase, low, high, arguments, partial):
             if losses != 0:
                 store_real(losses, position, loss)
 
-        if flags & (GRAD | GRAD_TARGET):
+        if GRADIENTS:
             row_scale = scale * row_weight
             if upstream != 0:
                 row_scale *= load_real(upstream, position * upstream_stride)
             over_sum = one / (one + others)
             slope = mass + real(2.0) * z_loss * (top + log_sum) if FULL else mass
-        if flags & GRAD:
+        if GRADIENTS and flags & GRAD:
             factor = row_scale * slope * over_sum
             if PROBABILITIES or SOFTCAP_ON or (FULL and weighs_smoothing):
+                spread = smoothing if FULL else zero
                 _dense_slopes(
-                    x,
-                    class_stride,
-                    t,
-                    t_stride,
-                    g,
-                    grad_class_stride,
-                    first,
-                    last,
-                    exponentials,
-                    coming,
-                    class_weight,
-                    top,
-                    cap,
-                    factor,
-                    row_scale,
-                    kept,
-                    smoothing,
-                    (buffer, target_buffer),
+                    row, masses, out, n, exponentials, coming, weights, top, cap, factor, row_scale, kept, spread
                 )
             else:
-                # Class indices need no buffer for targets.
-                _slopes(
-                    x,
-                    class_stride,
-                    g,
-                    grad_class_stride,
-                    first,
-                    last,
-                    exponentials,
-                    coming,
-                    backward,
-                    top,
-                    factor,
-                    row_scale * smoothing if FULL else zero,
-                    buffer,
-                    target_buffer,
-                )
+                shift = row_scale * smoothing if FULL else zero
+                _slopes(row, out, n, exponentials, coming, top, factor, shift, slopes)
+            _spread(out, n, g, grad_class_stride, first)
             if INDEX and label >= first and label < last:
                 gl = _label_gradient(d_label, others, mass, slope, label_weight, kept, smoothing, weight_sum)
                 if SOFTCAP_ON:
                     zl = (d_label + top) / cap
                     gl *= one - zl * zl
                 store(g, label * grad_class_stride, row_scale * gl)
-        if PROBABILITIES and flags & GRAD_TARGET:
+        if GRADIENTS and PROBABILITIES and flags & GRAD_TARGET:
             g = target_grads + ITEMSIZE * (
                 outer_index * load_int(arguments, TARGET_GRAD_OUTER_STRIDE)
                 + inner_index * load_int(arguments, TARGET_GRAD_INNER_STRIDE)
             )
-            _target_slopes(
-                x,
-                class_stride,
-                g,
-                load_int(arguments, TARGET_GRAD_CLASS_STRIDE),
-                first,
-                last,
-                class_weight,
-                top,
-                cap,
-                log_sum,
-                row_scale,
-                kept,
-                buffer,
-            )
+            out = g + first * ITEMSIZE if target_grad_stride == 1 else copies + 3 * size
+            _target_slopes(row, out, n, weights, top, cap, log_sum, row_scale, kept)
+            _spread(out, n, g, target_grad_stride, first)
+    if copies != 0:
+        release(copies)
     if heap != 0:
         release(heap)
     store_double(partial, 0, total)

@@ -7,6 +7,8 @@ from fastloss.kernels.memory_cpu import ask_for, ask_for_writing, stack_buffer
 #: Lanes whose running numbers stay in registers. Tiles are a multiple of it wide; lanes past the last position hold
 #: anything.
 LANE_GROUP = 32
+#: Whether exponentials take the place of logits.
+KEEPS = True
 GROUP_BYTES = 8 * 64
 
 
@@ -90,9 +92,9 @@ def largest_of_lanes(tile, step, classes, tops):
 
 
 @Template
-def beside_tops(tile, step, first, last, tops, ahead, ahead_step, keep, small, maxima):
+def beside_tops(tile, step, first, last, tops, ahead, ahead_step, small, maxima):
     # beside_top of logsumexp_cpu for the classes from first to last, in each of LANE_GROUP lanes: their sum, and how
-    # many maxima there are more. ``keep``: exponentials take the place of logits.
+    # many maxima there are more.
     top, sums, others = stack_buffer(GROUP_BYTES), stack_buffer(GROUP_BYTES), stack_buffer(GROUP_BYTES)
     for j in range(LANE_GROUP):
         store_sum(top, j, load_tile(tops, j))
@@ -104,7 +106,7 @@ def beside_tops(tile, step, first, last, tops, ahead, ahead_step, keep, small, m
             ask_for(ahead + c * ahead_step, LANE_GROUP * ITEMSIZE)
         for j in range(LANE_GROUP):
             d = load_tile(row, j) - load_sum(top, j)
-            if keep:
+            if KEEPS:
                 store_tile(row, j, exp_softmax(d))
             add_beside(sums, others, j, d)
     for j in range(LANE_GROUP):

@@ -279,7 +279,7 @@ def softmax(start, n, classes, tile, arguments):
         for base in range(0, n, LANE_GROUP):
             at = base * REALSIZE
             ahead = x + (n + base) * REALSIZE if in_place else 0
-            beside_tops(exponentials + at, step, first, last, top + at, ahead, x_step, True, group + at, over_sum + at)
+            beside_tops(exponentials + at, step, first, last, top + at, ahead, x_step, group + at, over_sum + at)
         for r in range(n):
             store_tile(small, r, load_tile(small, r) + load_tile(group, r))
     for r in range(n):

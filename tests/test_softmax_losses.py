@@ -16,6 +16,7 @@ from cases import DTYPES, assert_close, same_bits
 
 import fastloss as fl
 import fastloss.nn
+from fastloss import _torch
 from fastloss.kernels import classification_cpu
 
 NAN, INF = float("nan"), float("inf")
@@ -633,11 +634,12 @@ def test_kornia():
     "options", ({}, {"label_smoothing": 0.1}, {"z_loss": 0.01}, {"label_smoothing": 0.1, "weight": 1})
 )
 @pytest.mark.parametrize("kind", KINDS)
-def test_kept_exponentials_give_the_same_gradient_as_new_ones(dtype, classes, options, kind):
-    """Side by side, a gradient comes from the exponentials of the sum; with a stride they are computed again.
+def test_kept_exponentials_give_the_same_gradient_as_new_ones(dtype, classes, options, kind, monkeypatch):
+    """With the value, a gradient comes from the exponentials of the sum; in a backward pass they are computed again.
 
-    Those of 16-bit logits have a row of their own.
+    Those of 16-bit logits have a row of their own, and rows with a stride are copied.
     """
+    monkeypatch.setattr(_torch, "EAGER_ELEMENTS", 0)
     rng = np.random.default_rng(0)
     logits = (20 * rng.standard_normal((6, classes))).astype(dtype)
     logits[1, ::3] = -np.inf
@@ -655,6 +657,38 @@ def test_kept_exponentials_give_the_same_gradient_as_new_ones(dtype, classes, op
     found = side_by_side.astype(np.float64)
     np.testing.assert_array_equal(found, strided.astype(np.float64))
     assert np.isfinite(found[[0, 1, 2, 5]]).all() and found[0].any()
+    alone = fl.cross_entropy(logits, target, reduction="none", **options)
+    np.testing.assert_array_equal(value.astype(np.float64), alone.astype(np.float64))
+
+    tensor, target, weight = map(tensor_of, (logits, target, options.get("weight")))
+    losses = fl.cross_entropy(tensor.requires_grad_(), target, reduction="none", **{**options, "weight": weight})
+    losses.backward(torch.ones_like(losses))
+    np.testing.assert_array_equal(value.astype(np.float64), losses.detach().double().numpy())
+    np.testing.assert_array_equal(found, tensor.grad.double().numpy())
+
+
+def tensor_of(array):
+    if array is None or array.dtype != ml_dtypes.bfloat16:
+        return array if array is None else torch.from_numpy(array.copy())
+    return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64, np.float16))
+@pytest.mark.parametrize(
+    "shape", ((1, 5), (77, 10), (300, 64), (1001, 65), (40, 256), (40, 257), (9, 1000), (2, 140_000))
+)
+@pytest.mark.parametrize("options", ({}, {"label_smoothing": 0.1}, {"softcap": 30.0}))
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_value_has_the_same_bits_with_a_gradient(dtype, shape, options, kind):
+    """They are kernels of their own."""
+    rng = np.random.default_rng(0)
+    logits = (5 * rng.standard_normal(shape)).astype(dtype)
+    target = rng.integers(0, shape[1], shape[0])
+    if kind != "index":
+        target = (rng.random(shape) / shape[1]).astype(dtype)
+    for reduction in ("mean", "none"):
+        value = fl.cross_entropy(logits, target, reduction=reduction, **options)
+        assert same_bits(value, fl.cross_entropy.value_and_grad(logits, target, reduction=reduction, **options)[0])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
