@@ -221,6 +221,16 @@ def _prefetcher(to_write):
 prefetch, prefetch_to_write = _prefetcher(0), _prefetcher(1)
 
 
+@intrinsic
+def unforeseen(typingctx, number):
+    """A number of which LLVM does not know how it changes from turn to turn: it would keep each sum with it apart."""
+
+    def codegen(context, builder, signature, args):
+        return builder.asm(ir.FunctionType(_I64, [_I64]), "", "=r,0", args, side_effect=False)
+
+    return types.intp(types.intp), codegen
+
+
 def _ahead(fetch):
     @helper(())
     def ahead(address, size):

@@ -11,7 +11,7 @@ import platform
 
 from fastloss.kernels.compiler_cpu import helper
 from fastloss.kernels.intrinsics_cpu import EXTREMES
-from fastloss.kernels.memory_cpu import LINE, prefetch, prefetch_to_write
+from fastloss.kernels.memory_cpu import LINE, prefetch, prefetch_to_write, unforeseen
 
 max = EXTREMES["max"]
 
@@ -86,7 +86,9 @@ def _in_streams(fetch):
                 fetch(address + first + byte)
         elif first & (_MANY - 1) < size:  # less than a line of each stream: not every time
             for part in range(0, size, _MANY):
-                at = address + streamed(first + part)
+                # Else eight addresses, a register each, counted up for every group that asks for nothing (1.1 of the
+                # time of a gradient of 16 bits).
+                at = address + unforeseen(streamed(first + part))
                 for stream in range(STREAMS):
                     fetch(at + stream * apart)
 
