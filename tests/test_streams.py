@@ -16,6 +16,7 @@ def streams(request, monkeypatch):
     monkeypatch.setattr(streams_cpu, "_MANY", LINE * request.param)
     monkeypatch.setattr(streams_cpu, "_SHIFT", (LINE * request.param).bit_length() - 1)
     monkeypatch.setattr(streams_cpu, "max", max)
+    monkeypatch.setattr(streams_cpu, "unforeseen", lambda number: number)
     for name in ("streamed", "share_of", "left_of", "streams_of", "rows_at_once"):
         monkeypatch.setattr(streams_cpu, name, getattr(streams_cpu, name).py_func)
     return streams_cpu
