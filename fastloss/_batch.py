@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastloss import _errors, _threads
-from fastloss._arrays import COMPUTE, NUMPY
+from fastloss._arrays import COMPUTE, NUMPY, widest
 from fastloss._loss import Loss
 from fastloss._plan import SHARED_MEMORY, Operands, Output, Outputs, mean_scale
 
@@ -210,8 +210,7 @@ def common_dtype(loss: str, backend: Any, arrays: dict[str, Any]) -> str:
     for name, array in arrays.items():
         if array is not None and not backend.is_floating(array):
             raise _errors.not_floating(loss, name, backend.dtype_name(array))
-    own = {COMPUTE[backend.dtype_name(array)] for array in arrays.values() if array is not None}
-    return "float64" if "float64" in own else "float32"
+    return widest(COMPUTE[backend.dtype_name(array)] for array in arrays.values() if array is not None)
 
 
 def embeddings(loss: str, backend: Any, name: str, array: Any, dtype: str, width: int | None = None) -> Any:

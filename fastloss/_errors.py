@@ -21,8 +21,6 @@ def not_floating(loss: str, argument: str, dtype: str, target_is_floating: bool 
 
 def plain(loss: str, argument: str, value: Any) -> Any:
     """An option as Python has it: what a number of NumPy or a tensor holds now; arrays and lists as tuples."""
-    if type(value) in (bool, int, float, str):  # torch.compile, too, has numbers that it asks for nothing else
-        return value
     if getattr(value, "requires_grad", False):
         raise NotImplementedError(f"{loss}: no gradient with respect to {argument}, which requires grad: detach it")
     if hasattr(value, "tolist"):

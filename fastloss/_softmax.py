@@ -84,8 +84,8 @@ class SplitPlan:
         parts = self.parts.make(backend)
         with_parts = (x, t, parts, weight, sample_weight)
         self.note.run(with_parts)
-        own = Output((self.fold.items, 3), "float64")  # large enough for all dtypes
-        kept = None if statistics else own.make(backend)
+        # Large enough for the statistics of all dtypes.
+        kept = None if statistics else Output((self.fold.items, 3), "float64").make(backend)
         place = statistics or backend.address(kept)
         value, denominator = self.fold.run(with_parts, losses=losses, statistics=place)
         if self.write is not None:

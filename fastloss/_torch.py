@@ -610,9 +610,8 @@ def _op_backward(upstream: Any, statistics: Any, denominator: Any, *arguments: A
     operands = found.operands(tuple(arrays))  # type: ignore[arg-type]
     wrt = tuple(n for n, want in zip(spec.names, wanted, strict=False) if want)
     kept = statistics if found.plan.statistics is not None else None
-    grads = dict(
-        zip(wrt, _backward(spec, found, operands, upstream, kept, denominator.detach().item(), wrt), strict=True)
-    )
+    count = denominator.detach().item()
+    grads = dict(zip(wrt, _backward(spec, found, operands, upstream, kept, count, wrt), strict=True))
     result = []
     for index in range(DIFFERENTIABLE):
         original, grad = arrays[index], grads.get(spec.names[index]) if wanted[index] else None
@@ -684,7 +683,7 @@ class _Transformed(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, upstream: Any, *others: Any) -> tuple[Any, ...]:
-        with torch.enable_grad():  # the transforms look at it again in their own way
+        with torch.enable_grad():  # only the transforms know whether the gradients are differentiated again
             return _op_autograd(ctx, upstream)
 
     @staticmethod
@@ -696,6 +695,6 @@ def _written(option: Any) -> str:
     """An option, or a tuple of options, so that ``ast.literal_eval`` reads the same."""
     if isinstance(option, tuple):
         return "(" + "".join(f"{_written(one)}, " for one in option) + ")"
-    if option in (math.inf, -math.inf):  # torch.compile cannot ask math.isinf of a number that it does not know
+    if isinstance(option, float) and math.isinf(option):
         return "1e999" if option > 0 else "-1e999"  # what Python reads as infinity
     return repr(option)

@@ -211,9 +211,8 @@ def focal_loss(
             option out of range. TypeError: an unsuitable dtype. NotImplementedError: a gradient for a weight.
 
     1 - p comes from what the other classes sum to, so a loss of 1e-30 keeps its digits, as many as the differences of
-    the logits have. A logit of -inf has
-    probability 0 and a zero gradient where it is not the target, and an infinite loss where it is. A logit of +inf,
-    or a row of -inf, gives NaN.
+    the logits have. A logit of -inf has probability 0 and a zero gradient where it is not the target, and an infinite
+    loss where it is. A logit of +inf, or a row of -inf, gives NaN.
 
     >>> import numpy as np, fastloss as fl
     >>> x = np.array([[2.0, 1.0, 0.0], [0.0, 0.0, 0.0]])

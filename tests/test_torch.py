@@ -12,6 +12,8 @@ from cases import BY_ID, CASES, DTYPES, LOSSES, REDUCTIONS, REPRESENTATIVES, ass
 import fastloss as fl
 
 torch = pytest.importorskip("torch")
+from tensors import tensor  # noqa: E402
+
 F = torch.nn.functional
 TORCH = {name: getattr(torch, name) for name in DTYPES}
 #: What PyTorch has of our options.
@@ -27,13 +29,6 @@ def known_to_pytorch(case):
 
 
 PYTORCH_CASES = tuple(case for case in CASES if known_to_pytorch(case))
-
-
-def tensor(array):
-    array = np.ascontiguousarray(array).reshape(np.shape(array))
-    if array.dtype == DTYPES["bfloat16"]:
-        return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
-    return torch.from_numpy(array.copy())
 
 
 def array(value):
