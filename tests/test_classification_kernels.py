@@ -8,7 +8,7 @@ from cases import same_bits
 from tensors import tensor
 
 import fastloss as fl
-from fastloss import _torch
+from fastloss import _torch_autograd
 from fastloss.kernels import classification_cpu
 
 KINDS = ("index", "soft")
@@ -25,7 +25,7 @@ def test_kept_exponentials_give_the_same_gradient_as_new_ones(dtype, classes, op
 
     Those of 16-bit logits have a row of their own, and rows with a stride are copied.
     """
-    monkeypatch.setattr(_torch, "EAGER_ELEMENTS", 0)
+    monkeypatch.setattr(_torch_autograd, "EAGER_ELEMENTS", 0)
     rng = np.random.default_rng(0)
     logits = (20 * rng.standard_normal((6, classes))).astype(dtype)
     logits[1, ::3] = -np.inf

@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 import fastloss as fl
 import fastloss.nn
-from fastloss import _torch
+from fastloss import _torch_autograd
 
 
 def gradient(loss, x, **options):
@@ -73,7 +73,7 @@ def test_zeros_that_are_nowhere():
 
 @pytest.mark.parametrize("reduction", ("none", "mean"))
 def test_an_upstream_gradient_that_says_the_negative_of(reduction, monkeypatch):
-    monkeypatch.setattr(_torch, "EAGER_ELEMENTS", 0)
+    monkeypatch.setattr(_torch_autograd, "EAGER_ELEMENTS", 0)
     x, t = torch.randn(5, requires_grad=True), torch.randn(5)
     found = []
     for loss in (fl.mse_loss, F.mse_loss):
@@ -106,7 +106,7 @@ PACKS = {
 @pytest.mark.parametrize("dtype", (torch.float32, torch.float64), ids=str)
 def test_hooks_may_give_back_other_memory(pack, eager, reduction, dtype, monkeypatch):
     if not eager:
-        monkeypatch.setattr(_torch, "EAGER_ELEMENTS", 0)
+        monkeypatch.setattr(_torch_autograd, "EAGER_ELEMENTS", 0)
     leaf = torch.randn(40, 60, dtype=torch.float32, requires_grad=True)
     t = torch.randn(30, 40, dtype=dtype)
     want = gradient(F.mse_loss(leaf[:, ::2].t(), t, reduction=reduction).sum(), leaf)
@@ -131,7 +131,7 @@ def test_hooks_of_rows():
 
 
 def test_hooks_that_lose_digits_or_elements(monkeypatch):
-    monkeypatch.setattr(_torch, "EAGER_ELEMENTS", 0)
+    monkeypatch.setattr(_torch_autograd, "EAGER_ELEMENTS", 0)
     x, t = torch.randn(1000, requires_grad=True), torch.randn(1000)
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor.bfloat16(), lambda tensor: tensor):
         loss = fl.mse_loss(x, t)
