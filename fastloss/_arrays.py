@@ -151,7 +151,9 @@ class NumPyBackend:
 
 
 NUMPY = NumPyBackend()
-_torch_backend: Any = None
+
+#: The backends of classes that are known without a look at what they derive from.
+OF_CLASS: dict[type, Any] = {np.ndarray: NUMPY}
 
 
 def is_torch(array: Any) -> bool:
@@ -162,15 +164,13 @@ def is_torch(array: Any) -> bool:
 
 def backend_of(array: Any) -> Any:
     """The backend of an array."""
-    global _torch_backend
-    if type(array) is np.ndarray:
-        return NUMPY
+    found = OF_CLASS.get(array.__class__)
+    if found is not None:
+        return found
     if is_torch(array):
-        if _torch_backend is None:
-            from fastloss._torch import TORCH
+        from fastloss._torch import TORCH
 
-            _torch_backend = TORCH
-        return _torch_backend
+        return TORCH
     return NUMPY
 
 

@@ -121,10 +121,15 @@ class Prepared:
         #: The function of autograd that runs this plan; None where nobody asked for a gradient. And for its backward
         #: pass: shape and dtype of the arguments, and the names of those that want a gradient by who needs one.
         self.autograd: Any = None
+        #: Where the forward pass computes gradients of 16 bits: what computes them in the backward pass, and whether
+        #: that would have been better.
+        self.late: Any = None
+        self.scaled = False
         #: The dtype of the loss where that is not the dtype of the computation.
         self.narrow: Any = None
         self.originals: tuple[Any, ...] = ()
         self.saved: tuple[Any, ...] = ()
+        self.recent = False  # whether it has been among the last plans of the loss
         self.wrt, self.settled = wrt, options
         self.wanted: dict[Any, tuple[str, ...]] = {}
         # The common case: a scalar and the input's gradient, which the kernel writes where the caller wants it.
@@ -283,6 +288,7 @@ class Loss:
         self.options = options
         self.argument_of = {name: index for index, name in enumerate(names[:DIFFERENTIABLE])}
         self.plans: dict[Any, Prepared] = {}
+        self.recent: Any = None  # where a backend has a shorter way to the last of them
 
     def remember(self, key: Any, prepared: Prepared) -> None:
         if not prepared.lasting:
@@ -358,13 +364,14 @@ class Loss:
         else:
             found = key = None
         if found is None:
-            given = dict(zip(self.names, arrays, strict=True))
-            backend = _arrays.common_backend(self.name, {**given, "grad_output": grad_output})
+            backend = _arrays.backend_of(arrays[0])
             if backend is not _arrays.NUMPY:
                 result: tuple[Any, Any] = backend.value_and_grad(
                     self, arrays, options, names, single, outs, grad_output
                 )
                 return result
+            given = dict(zip(self.names, arrays, strict=True))
+            _arrays.common_backend(self.name, {**given, "grad_output": grad_output})
             checked = self.converted(backend, arrays)
             upstream = None if grad_output is None else backend.convert(grad_output, self.name, "grad_output")
             found = self.prepare(backend, checked, options, "value", names, outs, upstream)

@@ -14,7 +14,7 @@ from fastloss._plan import Operands, mean_scale
 from fastloss._torch_tensors import DTYPES, NAMES, resolved
 
 #: Up to so many elements, the forward pass computes the gradient of a reduced loss too: the backward pass then costs
-#: one multiplication by the upstream gradient. Not for 16-bit types, whose gradient must be rounded once, at the end.
+#: one multiplication by the upstream gradient, or nothing where that is 1.
 EAGER_ELEMENTS = 131072
 
 
@@ -37,15 +37,16 @@ def prepared(backend: Any, spec: Loss, arrays: Operands, options: tuple[Any, ...
     reduced = found.problem.reduction != "none"
     if spec.eager and reduced:
         found = spec.prepare(backend, arrays, options, "value", wrt, (None,) * len(wrt))
-    elif (
-        reduced
-        and len(wrt) == 1
-        and spec.argument_of[wrt[0]] == 0
-        and arrays[0].numel() <= EAGER_ELEMENTS
-        and found.dtype in ("float32", "float64")
-    ):
+    elif reduced and len(wrt) == 1 and spec.argument_of[wrt[0]] == 0 and arrays[0].numel() <= EAGER_ELEMENTS:
         eager = spec.prepare(backend, arrays, options, "value", wrt, (None,))
-        found = eager if eager.one_gradient else found
+        exact = eager.dtype in ("float32", "float64")
+        if eager.one_gradient and (exact or eager.plain):
+            eager.late = None if exact else _for_autograd(found, arrays)
+            found = eager
+    return _for_autograd(found, arrays)
+
+
+def _for_autograd(found: Prepared, arrays: Operands) -> Prepared:
     found.autograd = _EagerGradient if found.gradients else _LateGradient
     found.saved = _described(arrays)
     found.originals = tuple(None if array is None else (array.shape, array.dtype) for array in arrays[:DIFFERENTIABLE])
@@ -119,6 +120,9 @@ class _EagerGradient(_LossFunction):
     The backward pass takes the gradients away, in one step, for it may run in several threads: with an upstream
     gradient of 1, that of ``loss.backward()``, it hands them on as they are, and autograd copies what somebody else
     still holds. A second backward pass computes them again, if what it needs has not been freed.
+
+    Gradients of 16 bits must be rounded once, at the end. With another upstream gradient, that of a loss scaler, they
+    are computed again, and from then on late.
     """
 
     @staticmethod
@@ -131,6 +135,8 @@ class _EagerGradient(_LossFunction):
     @staticmethod
     def backward(ctx: Any, upstream: Any) -> tuple[Any, ...]:
         spec, found, kept = ctx.details
+        if found.late is not None and not _is_one(upstream):
+            return _rounded_once(ctx, spec, found, upstream)
         try:
             grads = kept.pop()
         except IndexError:
@@ -153,6 +159,22 @@ class _EagerGradient(_LossFunction):
         for gradient, grad in zip(found.gradients, grads, strict=True):
             given[2 + gradient.argument] = grad
         return tuple(given)
+
+
+def _rounded_once(ctx: Any, spec: Loss, found: Prepared, upstream: Any) -> tuple[Any, ...]:
+    """Gradients of 16 bits with another upstream gradient than the 1 that the forward pass took for granted."""
+    found.scaled, late, again = True, found.late, torch.is_grad_enabled()
+    with torch.no_grad():
+        arrays = ctx.saved_tensors + found.missing
+        if not _as_saved(arrays, found.saved):
+            arrays = _restored(spec, found.backend, arrays, found.saved)
+            late, _ = _again(spec, late, arrays)
+        operands, _, statistics, denominator = run_forward(late, arrays)
+        grads = _finished(spec, late, operands, upstream, statistics, denominator, ctx.needs_input_grad)
+    if again:
+        sources = (*ctx.saved_tensors[:DIFFERENTIABLE], upstream)
+        grads = [None if grad is None else Once.apply(spec.name, grad, *sources) for grad in grads]
+    return tuple(grads)
 
 
 _AS_IT_IS = contextlib.nullcontext()

@@ -125,9 +125,9 @@ class Tensors:
         return tensor.view(torch.bfloat16) if dtype == "bfloat16" else tensor
 
     def scalar(self, value: float, dtype: str) -> Any:
-        if dtype == "float32":
-            return torch.from_numpy(np.array(value, np.float32))
-        return torch.tensor(value, dtype=DTYPES[dtype], device="cpu")
+        if dtype in ("float32", "float64"):  # a quarter of the time of torch.tensor; half of it for 16 bits
+            return torch.from_numpy(np.array(value, _NUMPY[dtype]))
+        return torch.scalar_tensor(value, dtype=DTYPES[dtype], device="cpu")
 
     def as_numpy(self, array: Any) -> Any:
         return array.detach().numpy()
