@@ -234,10 +234,13 @@ class ElementwiseProblem:
                 f"{self.name}: {style.names[0]} has {len(shape)} dimensions, at most {kernels.MAX_DIMS} are supported"
             )
         views = [None if array is None else backend.broadcast_to(array, shape) for array in (*operands, upstream)]
-        one_upstream = upstream is not None and self.reduction != "none"
-        if one_upstream:
-            views[5] = None
         strides = [None if view is None else backend.strides(view) for view in views]
+        # Also what ``sum`` and ``mean`` hand back through losses without reduction.
+        one_upstream = strides[5] is not None and (
+            self.reduction != "none" or all(step == 0 for step, n in zip(strides[5], shape, strict=True) if n > 1)
+        )
+        if one_upstream:
+            strides[5] = None
         axes, order, layout = _layout(shape, strides, one_upstream)
 
         has_weights = operands[3] is not None or operands[4] is not None

@@ -207,9 +207,10 @@ def test_upstream_gradients_multiply(name, dtype):
     wrt = sloped(name)
     losses = call(**arrays, reduction="none")
     ones = call.grad(**arrays, reduction="none", wrt=wrt)
-    halves = call.grad(**arrays, reduction="none", wrt=wrt, grad_output=np.full_like(losses, 0.5))
-    for one, half in zip(ones, halves, strict=True):
-        assert same_bits(one * one.dtype.type(0.5), half)
+    for half in (np.full_like(losses, 0.5), np.broadcast_to(losses.dtype.type(0.5), losses.shape)):
+        halves = call.grad(**arrays, reduction="none", wrt=wrt, grad_output=half)
+        for one, other in zip(ones, halves, strict=True):
+            assert same_bits(one * one.dtype.type(0.5), other)
 
 
 # Memory.
