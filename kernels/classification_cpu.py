@@ -111,6 +111,8 @@ GROUP = 256
 GROUP_BYTES = 8 * GROUP
 #: Bytes of a gradient of zeros that hardly stays in a cache until somebody reads it.
 LARGE = 1 << 24
+#: Bytes of a row of zeros that are written in less time than it takes to begin.
+SHORT = 1024
 
 
 @Template
@@ -134,9 +136,11 @@ def nll(phase, low, high, arguments, partial):
     class_stride = load_int(arguments, CLASS_STRIDE)
     # Most of the gradient is zeros. Where it is large, and one stretch of memory, they are written past the caches.
     items, grad_outer_stride = load_int(arguments, ITEMS), load_int(arguments, GRAD_OUTER_STRIDE)
-    side_by_side = inner == 1 or load_int(arguments, GRAD_INNER_STRIDE) == classes
+    grad_inner_stride = load_int(arguments, GRAD_INNER_STRIDE)
+    side_by_side = inner == 1 or grad_inner_stride == classes
     in_one = grad_class_stride == 1 and side_by_side and (items == inner or grad_outer_stride == inner * classes)
     past_caches = in_one and items * classes * ITEMSIZE >= LARGE
+    all_at_once = in_one and classes * ITEMSIZE <= SHORT
     labels = stack_buffer(GROUP_BYTES)
     places = stack_buffer(GROUP_BYTES)
     found = stack_buffer(GROUP_BYTES)
@@ -211,24 +215,31 @@ def nll(phase, low, high, arguments, partial):
                 for i in range(n):
                     store_real(losses, start + i, load_tile(found, i))
         if GRADIENTS:
+            first = grads + start * classes * ITEMSIZE
             if past_caches:
-                clear(grads + start * classes * ITEMSIZE, n * classes * ITEMSIZE)
+                clear(first, n * classes * ITEMSIZE)
+            elif all_at_once:
+                for c in range(n * classes):  # LLVM makes a memset of it
+                    store(first, c, zero)
+            if evenly_spaced:
+                offset = outer_index * grad_outer_stride + inner_index * grad_inner_stride
+                step = grad_outer_stride if inner == 1 else grad_inner_stride
             for i in range(n):
                 position = start + i
-                label = load_wide_index(labels, i)
-                outer_index = position // inner
-                inner_index = position - outer_index * inner
-                g = grads + ITEMSIZE * (
-                    outer_index * load_int(arguments, GRAD_OUTER_STRIDE)
-                    + inner_index * load_int(arguments, GRAD_INNER_STRIDE)
-                )
-                if not past_caches:
-                    if grad_class_stride == 1:  # LLVM makes a memset of it
+                place = offset + i * step
+                if not evenly_spaced:
+                    outer_index = position // inner
+                    inner_index = position - outer_index * inner
+                    place = outer_index * grad_outer_stride + inner_index * grad_inner_stride
+                g = grads + ITEMSIZE * place
+                if not past_caches and not all_at_once:
+                    if grad_class_stride == 1:
                         for c in range(classes):
                             store(g, c, zero)
                     else:
                         for c in range(classes):
                             store(g, c * grad_class_stride, zero)
+                label = load_wide_index(labels, i)
                 if label != ignore_index:
                     slope = scale * load_tile(weights, i)
                     if upstream != 0:

@@ -95,3 +95,27 @@ def test_a_large_gradient_of_nll_loss_is_written_past_the_caches(shape, dtype, o
     fl.nll_loss.value_and_grad(x, target, out=padded[:, : shape[1]])
     np.testing.assert_array_equal(padded[:, : shape[1]], out)
     assert (padded[:, shape[1] :] == 9.0).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+@pytest.mark.parametrize("classes", [1, 10, 128, 129, 256, 257, 512, 513])
+def test_short_rows_of_zeros_are_written_together(classes, dtype):
+    rng = np.random.default_rng(0)
+    rows = 2 * classification_cpu.GROUP + 5
+    x, target = rng.standard_normal((rows, classes)).astype(dtype), rng.integers(0, classes, rows)
+    upstream = rng.random(rows).astype(dtype)
+    expected = np.zeros((rows, classes), dtype)
+    expected[np.arange(rows), target] = -upstream
+    memory = np.full(x.size + 7, 9.0, dtype)
+    out = memory[3 : 3 + x.size].reshape(x.shape)
+    padded = np.full((rows, classes + 3), 9.0, dtype)  # not one stretch
+    for into in (out, padded[:, :classes]):
+        fl.nll_loss.grad(x, target, reduction="none", grad_output=upstream, out=into)
+        np.testing.assert_array_equal(into, expected)
+    assert (memory[:3] == 9.0).all()
+    assert (memory[3 + x.size :] == 9.0).all()
+    assert (padded[:, classes:] == 9.0).all()
+    image = np.moveaxis(x.reshape(11, -1, classes)[:, :7], -1, 1).copy()  # several positions of one sample side by side
+    grad = fl.nll_loss.grad(image, target.reshape(11, -1)[:, :7], reduction="sum")
+    assert np.count_nonzero(grad) == target.reshape(11, -1)[:, :7].size
+    assert (grad.sum(axis=1) == -1).all()
