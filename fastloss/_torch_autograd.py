@@ -136,6 +136,7 @@ class _EagerGradient(_LossFunction):
     def backward(ctx: Any, upstream: Any) -> tuple[Any, ...]:
         spec, found, kept = ctx.details
         if found.late is not None and not _is_one(upstream):
+            kept.clear()  # who comes again has to have asked for it
             return _rounded_once(ctx, spec, found, upstream)
         try:
             grads = kept.pop()
