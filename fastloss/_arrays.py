@@ -151,9 +151,7 @@ class NumPyBackend:
 
 
 NUMPY = NumPyBackend()
-
-#: The backends of classes that are known without a look at what they derive from.
-OF_CLASS: dict[type, Any] = {np.ndarray: NUMPY}
+_torch_backend: Any = None
 
 
 def is_torch(array: Any) -> bool:
@@ -164,13 +162,15 @@ def is_torch(array: Any) -> bool:
 
 def backend_of(array: Any) -> Any:
     """The backend of an array."""
-    found = OF_CLASS.get(array.__class__)
-    if found is not None:
-        return found
+    global _torch_backend
+    if type(array) is np.ndarray:
+        return NUMPY
     if is_torch(array):
-        from fastloss._torch import TORCH
+        if _torch_backend is None:
+            from fastloss._torch import TORCH
 
-        return TORCH
+            _torch_backend = TORCH
+        return _torch_backend
     return NUMPY
 
 

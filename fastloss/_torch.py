@@ -26,7 +26,7 @@ class TorchBackend(Tensors):
             return self._value(spec, arrays, options)
         try:
             found = spec.recent.find((options, torch.is_grad_enabled()), arrays)
-        except (TypeError, AttributeError):  # an option that is no plain value; the first call
+        except (TypeError, AttributeError, RuntimeError):  # an option that is no plain value, no tensor; the first call
             found = None
         return self._value(spec, arrays, options) if found is None else _run(spec, found, arrays)
 
@@ -78,7 +78,7 @@ class TorchBackend(Tensors):
         else:
             try:
                 found = spec.recent.find((options, names), arrays, (*outs, grad_output))
-            except (TypeError, AttributeError):
+            except (TypeError, AttributeError, RuntimeError):
                 found = None
         if found is not None and found.plain and found.one_gradient:  # nothing that autograd would see
             value, grads = found.value_and_grads(arrays, outs, grad_output)
@@ -112,15 +112,13 @@ class TorchBackend(Tensors):
             _of_late(spec).remember(found, (options, names), arrays, (*outs, grad_output))
             return found, arrays, grad_output
         checked = spec.converted(self, arrays)
-        if grad_output is not None:
-            grad_output = self.convert(grad_output, spec.name, "grad_output")
-        found = spec.prepare(self, checked, options, "value", names, outs, grad_output)
-        _remember(spec, key, checked, arrays, found)
-        return found, checked, grad_output
+        upstream = None if grad_output is None else self.convert(grad_output, spec.name, "grad_output")
+        found = spec.prepare(self, checked, options, "value", names, outs, upstream)
+        _remember(spec, key, (*checked, upstream), (*arrays, grad_output), found)
+        return found, checked, upstream
 
 
 TORCH = TorchBackend()
-_arrays.OF_CLASS |= {torch.Tensor: TORCH, torch.nn.Parameter: TORCH}
 
 
 def _run(spec: Loss, found: Any, arrays: Operands) -> Any:
@@ -162,7 +160,7 @@ def _key(arrays: tuple[Any, ...], head: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(key)
 
 
-def _remember(spec: Loss, key: Any, checked: Operands, arrays: Operands, prepared: Prepared) -> None:
+def _remember(spec: Loss, key: Any, checked: tuple[Any, ...], arrays: tuple[Any, ...], prepared: Prepared) -> None:
     # Not where the arrays had to be changed even to be looked at.
     if key is not None and unchanged(checked, arrays):
         spec.remember(key, prepared)

@@ -25,6 +25,8 @@ except ImportError:  # a part of PyTorch that is not promised to stay
 
 #: Plans that are asked one after the other: with and without a gradient, of two dtypes.
 _LATEST = 4
+#: How often a plan is remembered: in other states of PyTorch it is another one, and then others may take its place.
+_TIMES = 8
 _CLASSES = (torch.Tensor, torch.nn.Parameter)
 
 
@@ -35,7 +37,7 @@ class Recent:
         self._found: dict[Any, tuple[tuple[Any, Any], ...]] = {}
 
     def find(self, head: Any, arrays: tuple[Any, ...], more: tuple[Any, ...] = ()) -> Any:
-        """The plan of a call, if it is one of the last; None if not. TypeError for options that are no plain values."""
+        """The plan of a call, if it is one of the last; None if not. An error for what it cannot be."""
         head, given = _given(head, arrays, more)
         for alike, found in self._found.get(head, ()):
             if alike(*given):
@@ -43,10 +45,10 @@ class Recent:
         return None
 
     def remember(self, found: Any, head: Any, arrays: tuple[Any, ...], more: tuple[Any, ...] = ()) -> None:
-        """Find that plan from now on, as long as there are no others. Once for each: making the question takes 3 us."""
-        if found.recent or not _usable():
+        """Find that plan from now on, unless it has been forgotten often: making the question takes 3 us."""
+        if found.recent >= _TIMES or not _usable():
             return
-        found.recent = True
+        found.recent += 1
         head, given = _given(head, arrays, more)
         if all(type(array) in _CLASSES for array in given):
             if len(self._found) >= MAX_PLANS:
@@ -58,9 +60,15 @@ def _given(head: Any, arrays: tuple[Any, ...], more: tuple[Any, ...]) -> tuple[A
     """What to look for, and the arguments that are given."""
     x, t, third, weight, sample_weight = arrays
     if t is not None and third is None and weight is None and sample_weight is None and not more:
-        return (head, x.shape), (x, t)  # nearly all calls
-    arrays = (*arrays, *more)
-    return (head, x.shape, *[array is None for array in arrays]), [array for array in arrays if array is not None]
+        given: Sequence[Any] = (x, t)  # nearly all calls
+        nested = t.is_nested
+    else:
+        arrays = (*arrays, *more)
+        head, given = (head, *[array is None for array in arrays]), [array for array in arrays if array is not None]
+        nested = any([array.is_nested for array in given])
+    if nested:  # which has no strides, and PyTorch ends the process where the question asks for them
+        raise TypeError
+    return (head, x.shape), given
 
 
 def _alike(*tensors: Any) -> Any:
@@ -81,15 +89,15 @@ def _usable() -> bool:
 
 
 def _tells_apart() -> bool:
-    x, y = torch.zeros((2, 3), device="cpu"), torch.ones((2, 3), device="cpu")
+    x, y = (torch.full((2, 3), value, dtype=torch.float32, device="cpu") for value in (0.0, 1.0))
     others = (
-        torch.zeros((3, 3), device="cpu"),
-        torch.zeros((3, 2), device="cpu").t(),
-        torch.zeros((2, 3), dtype=torch.float64, device="cpu"),
-        torch.zeros((2, 3), device="meta"),
-        torch.zeros((2, 3), device="cpu", requires_grad=True),
+        x.new_zeros((3, 3)),
+        x.new_zeros((3, 2)).t(),
+        x.double(),
+        x.to("meta"),
+        x.new_zeros((2, 3), requires_grad=True),
         torch._neg_view(x),
-        torch._efficientzerotensor((2, 3), device="cpu"),
+        torch._efficientzerotensor((2, 3), dtype=torch.float32, device="cpu"),
         torch.nn.Parameter(x, requires_grad=False),
     )
     alike = _alike(x, y)

@@ -61,6 +61,8 @@ class Tensors:
             raise NotImplementedError(
                 f"{loss}: {argument} is on {array.device}; only CPU tensors are supported so far: use tensor.cpu()"
             )
+        if array.is_nested:
+            raise TypeError(f"{loss}: {argument} is nested; use torch.nested.to_padded_tensor, or its parts")
         if array.layout is not torch.strided:
             raise TypeError(f"{loss}: {argument} has layout {array.layout}; use tensor.to_dense()")
         if stands_for_others(array):

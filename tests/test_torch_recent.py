@@ -1,6 +1,9 @@
 """A call finds its plan among the last ones if its tensors are like theirs in everything that a plan depends on."""
 
 import itertools
+import subprocess
+import sys
+import textwrap
 
 import pytest
 import torch
@@ -176,6 +179,62 @@ def test_no_more_plans_are_kept_than_elsewhere(monkeypatch):
         known(lambda x=x: fl.log_cosh_loss(x, x))
         assert fl.log_cosh_loss(x, 0 * x).item() == pytest.approx(0.4337808304830271)
     assert len(fl.log_cosh_loss.spec.recent._found) <= 5
+
+
+def test_other_states_do_not_end_the_short_way(by_the_short_way):
+    x, t = torch.randn(SHAPE), torch.randn(SHAPE)
+    with torch.inference_mode():
+        known(lambda: fl.huber_loss(x, t))
+    with torch.no_grad():
+        known(lambda: fl.huber_loss(x, t))
+        by_the_short_way()
+        fl.huber_loss(x, t)
+    with torch.inference_mode():
+        fl.huber_loss(x, t)
+
+
+def test_another_default_dtype_does_not_mislead():
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert _torch_recent._tells_apart()
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_nested_tensors_are_named():
+    x = torch.randn(SHAPE)
+    nested = torch.nested.nested_tensor([torch.randn(2, 3), torch.randn(4, 3)])
+    for call in (fl.mse_loss, fl.mse_loss.grad):
+        known(lambda call=call: call(x, x + 1))
+        for name, pair in (("input", (nested, x)), ("target", (x, nested))):
+            with pytest.raises(TypeError, match=f"{name} is nested"):
+                call(*pair)
+        known(lambda call=call: call(x, x + 1, sample_weight=x.abs()))
+        with pytest.raises(TypeError, match="sample_weight is nested"):
+            call(x, x + 1, sample_weight=nested)
+
+
+def test_upstream_gradients_that_memory_does_not_show():
+    x, t, above = torch.randn(SHAPE), torch.randn(SHAPE), torch.rand(SHAPE)
+    want = fl.mse_loss.grad(x, t, reduction="none")
+    for _ in range(3):
+        for grad_output in (torch._neg_view(above), torch._efficientzerotensor(SHAPE), above):
+            found = fl.mse_loss.grad(x, t, reduction="none", grad_output=grad_output)
+            torch.testing.assert_close(found, want * grad_output.resolve_neg())
+
+
+@pytest.mark.parametrize("loss", ("fl.cross_entropy", "fl.nn.CrossEntropyLoss()"))
+def test_the_first_call_of_all_may_be_compiled(loss):
+    code = f"""
+        import torch, fastloss as fl
+        if "nn" in {loss!r}:
+            import fastloss.nn
+        x, y = torch.zeros(8, 4), torch.zeros(8, dtype=torch.long)
+        print(torch.compile({loss}, backend="eager", fullgraph=True)(x, y).item())
+    """
+    found = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
+    assert found.stdout.strip() == "1.3862943649291992", found.stderr
 
 
 # Gradients of 16 bits, which the forward pass computes as if nothing came from above.
