@@ -129,7 +129,7 @@ class Prepared:
         self.narrow: Any = None
         self.originals: tuple[Any, ...] = ()
         self.saved: tuple[Any, ...] = ()
-        self.recent = 0  # how often it has been remembered among the last plans of the loss
+        self.remembered = 0  # times that it was put among the last plans of the loss
         self.wrt, self.settled = wrt, options
         self.wanted: dict[Any, tuple[str, ...]] = {}
         # The common case: a scalar and the input's gradient, which the kernel writes where the caller wants it.

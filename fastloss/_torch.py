@@ -24,10 +24,7 @@ class TorchBackend(Tensors):
     def value(self, spec: Loss, arrays: Operands, options: tuple[Any, ...]) -> Any:
         if is_dynamo_compiling() or _len_torch_dispatch_stack() or forward_ad._current_level >= 0:
             return self._value(spec, arrays, options)
-        try:
-            found = spec.recent.find((options, torch.is_grad_enabled()), arrays)
-        except (TypeError, AttributeError, RuntimeError):  # an option that is no plain value, no tensor; the first call
-            found = None
+        found = None if spec.recent is None else spec.recent.find((options, torch.is_grad_enabled()), arrays)
         return self._value(spec, arrays, options) if found is None else _run(spec, found, arrays)
 
     def _value(self, spec: Loss, arrays: Operands, options: tuple[Any, ...]) -> Any:
@@ -73,13 +70,10 @@ class TorchBackend(Tensors):
         outs: tuple[Any, ...],
         grad_output: Any,
     ) -> tuple[Any, Any]:
-        if is_dynamo_compiling() or _len_torch_dispatch_stack():
+        if is_dynamo_compiling() or _len_torch_dispatch_stack() or spec.recent is None:
             found = None
         else:
-            try:
-                found = spec.recent.find((options, names), arrays, (*outs, grad_output))
-            except (TypeError, AttributeError, RuntimeError):
-                found = None
+            found = spec.recent.find((options, names), arrays, (*outs, grad_output))
         if found is not None and found.plain and found.one_gradient:  # nothing that autograd would see
             value, grads = found.value_and_grads(arrays, outs, grad_output)
         else:
@@ -125,11 +119,10 @@ def _run(spec: Loss, found: Any, arrays: Operands) -> Any:
     if found.autograd is None:
         loss = found.value(arrays)
     else:
-        if found.scaled:
-            found = found.late
+        plan = found.late if found.scaled else found
         given = arrays[: len(arrays) - len(found.missing)]
         try:
-            loss = found.autograd.bare_apply(spec, found, *given)
+            loss = plan.autograd.bare_apply(spec, plan, *given)
         except RuntimeError:
             loss = apply_to_copies(found, spec, given)
     return loss if found.narrow is None else loss.to(found.narrow)

@@ -91,12 +91,12 @@ def _restored(spec: Loss, backend: Any, arrays: Operands, saved: _Described) -> 
     return tuple(restored)  # type: ignore[return-value]
 
 
-def _again(spec: Loss, found: Prepared, operands: Operands) -> tuple[Prepared, Operands]:
-    """The plans of the same loss for operands with other places in memory, and the operands as these take them."""
+def _again(spec: Loss, found: Prepared, operands: Operands) -> Prepared:
+    """The plans of the same loss for operands with other places in memory."""
     other = spec.prepare(found.backend, operands, found.settled, "forward")
     other.originals = found.originals
     other.message = None  # the forward pass has warned
-    return other, other.operands(operands)
+    return other
 
 
 def _is_one(tensor: Any) -> bool:
@@ -135,7 +135,8 @@ class _EagerGradient(_LossFunction):
     @staticmethod
     def backward(ctx: Any, upstream: Any) -> tuple[Any, ...]:
         spec, found, kept = ctx.details
-        if found.late is not None and not _is_one(upstream):
+        one = _is_one(upstream)
+        if found.late is not None and not one:
             kept.clear()  # who comes again has to have asked for it
             return _rounded_once(ctx, spec, found, upstream)
         try:
@@ -150,8 +151,8 @@ class _EagerGradient(_LossFunction):
                 grads = found.value_and_grads(arrays, nobody, None)[1]
         if torch.is_grad_enabled():
             sources = (*ctx.saved_tensors[:DIFFERENTIABLE], upstream)
-            grads = [Once.apply(found.name, grad * upstream.detach(), *sources) for grad in grads]
-        elif _is_one(upstream):
+            grads = only_once(spec, [grad * upstream.detach() for grad in grads], sources)
+        elif one:
             if found.one_gradient:  # without ado: a microsecond counts here
                 return (None, None, *grads, *found.nobody[3:])
         else:
@@ -169,12 +170,11 @@ def _rounded_once(ctx: Any, spec: Loss, found: Prepared, upstream: Any) -> tuple
         arrays = ctx.saved_tensors + found.missing
         if not _as_saved(arrays, found.saved):
             arrays = _restored(spec, found.backend, arrays, found.saved)
-            late, _ = _again(spec, late, arrays)
+            late = _again(spec, late, arrays)
         operands, _, statistics, denominator = run_forward(late, arrays)
         grads = _finished(spec, late, operands, upstream, statistics, denominator, ctx.needs_input_grad)
     if again:
-        sources = (*ctx.saved_tensors[:DIFFERENTIABLE], upstream)
-        grads = [None if grad is None else Once.apply(spec.name, grad, *sources) for grad in grads]
+        grads = only_once(spec, grads, (*ctx.saved_tensors[:DIFFERENTIABLE], upstream))
     return tuple(grads)
 
 
@@ -204,7 +204,9 @@ class _LateGradient(_LossFunction):
         again = torch.is_grad_enabled()
         with torch.no_grad() if again else _AS_IT_IS:
             if not _as_saved(operands, saved):
-                found, operands = _again(spec, found, _restored(spec, found.backend, operands, saved))
+                operands = _restored(spec, found.backend, operands, saved)
+                found = _again(spec, found, operands)
+                operands = found.operands(operands)
             grads = _finished(
                 spec,
                 found,
@@ -214,12 +216,10 @@ class _LateGradient(_LossFunction):
                 denominator,
                 ctx.needs_input_grad,
             )
-        if not again:
-            return tuple(grads)
-        return tuple(None if grad is None else Once.apply(spec.name, grad, *sources, upstream) for grad in grads)
+        return tuple(only_once(spec, grads, (*sources, upstream)) if again else grads)
 
 
-class Once(torch.autograd.Function):
+class _Once(torch.autograd.Function):
     """A gradient that says, where somebody differentiates it, that it cannot be."""
 
     generate_vmap_rule = True
@@ -239,6 +239,11 @@ class Once(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
         raise _no_second(ctx.name)
+
+
+def only_once(spec: Loss, grads: list[Any], sources: tuple[Any, ...]) -> list[Any]:
+    """Gradients that came of ``sources`` as they are where autograd is to see what becomes of them."""
+    return [None if grad is None else _Once.apply(spec.name, grad, *sources) for grad in grads]
 
 
 def run_forward(found: Prepared, arrays: Operands) -> tuple[Operands, Any, Any, float]:

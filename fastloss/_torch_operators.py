@@ -14,7 +14,7 @@ import torch
 from fastloss import _arrays
 from fastloss._loss import DIFFERENTIABLE, LOSSES, Loss
 from fastloss._plan import Operands
-from fastloss._torch_autograd import Once, no_tangents, run_backward, run_forward
+from fastloss._torch_autograd import no_tangents, only_once, run_backward, run_forward
 from fastloss._torch_tensors import DTYPES, NAMES, widened
 
 _SCHEMA = "(Tensor input, Tensor? target, Tensor? third, Tensor? weight, Tensor? sample_weight, str loss, str options)"
@@ -108,8 +108,7 @@ def _op_autograd(ctx: Any, upstream: Any, *others: Any) -> tuple[Any, ...]:
     grads = torch.ops.fastloss.backward(upstream, statistics, denominator, *needs, *arrays, ctx.name, ctx.text)
     given = [grad if need else None for grad, need in zip(grads, needs, strict=True)]
     if torch.is_grad_enabled():
-        sources = (*arrays[:DIFFERENTIABLE], upstream)
-        given = [None if grad is None else Once.apply(spec.name, grad, *sources) for grad in given]
+        given = only_once(spec, given, (*arrays[:DIFFERENTIABLE], upstream))
     return (*given, *[None] * 4)
 
 

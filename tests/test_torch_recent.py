@@ -102,7 +102,7 @@ def test_what_differs_is_not_taken_for_the_same(first, second):
             torch.testing.assert_close(ours, its)
     known(lambda: fl.mse_loss.grad(first[1], t))
     want = 2 * (second[1].detach().as_subclass(torch.Tensor) - t) / t.numel()
-    torch.testing.assert_close(fl.mse_loss.grad(second[1], t), want.to(second[1].dtype), rtol=1e-2, atol=1e-3)
+    torch.testing.assert_close(fl.mse_loss.grad(second[1], t), want.to(second[1].dtype))
 
 
 def test_other_devices_and_kinds_are_refused_as_ever():
@@ -153,10 +153,11 @@ def test_options_that_are_no_plain_values_are_read_each_time():
 def test_without_the_question(monkeypatch):
     """In a version of PyTorch that answers otherwise, or not at all."""
     monkeypatch.setattr(_torch_recent, "_usable", lambda: False)
+    monkeypatch.setattr(fl.l1_loss.spec, "recent", None)
     x, t = torch.randn(7, 3), torch.randn(7, 3)
     known(lambda: fl.l1_loss(x, t))
     torch.testing.assert_close(fl.l1_loss(x, t), F.l1_loss(x, t))
-    assert fl.l1_loss.spec.recent.find(("mean",), (x, t, None, None, None)) is None
+    assert fl.l1_loss.spec.recent._found == {}
 
 
 def test_the_question_is_tried_before_it_is_trusted(monkeypatch):
@@ -272,7 +273,7 @@ def test_more_than_one_backward_pass_of_16_bits(factor):
     assert torch.equal(first, second)
     assert torch.equal(first, third)
     other = torch.autograd.grad(value, x, 2 * upstream, retain_graph=True)[0]
-    torch.testing.assert_close(other, 2 * first, rtol=1e-2, atol=1e-6)
+    assert torch.equal(other, 2 * first)  # a power of two rounds nothing
     (twice,) = torch.autograd.grad(value, x, upstream, create_graph=True)
     torch.testing.assert_close(twice, first)
     with pytest.raises(NotImplementedError, match="second derivatives"):
